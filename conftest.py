@@ -1,0 +1,27 @@
+"""What every test and doctest starts from."""
+
+from collections.abc import Iterator
+
+import hypothesis
+import jaxtyping
+import numpy
+import pytest
+import torch
+
+hypothesis.settings.register_profile("gate", deadline=None, derandomize=True, max_examples=50, database=None)
+hypothesis.settings.load_profile("gate")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def doctest_names(doctest_namespace: dict[str, object]) -> None:
+    """`torch` and `np` need no import in an example."""
+    doctest_namespace.update(np=numpy, torch=torch)
+
+
+@pytest.fixture
+def without_shape_checks() -> Iterator[None]:
+    """As in production, where jaxtyping checks nothing: what a user sees who hands over a wrong shape."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,7 @@
+"""Which rows to ask: functions from arrays to a `Selection`, rows in pick order."""
+
+from asktell.selection.joint import batchbald
+from asktell.selection.ranked import power_sample, softmax_sample, softrank_sample, top_k
+from asktell.selection.result import Report, Selection
+
+__all__ = ["Report", "Selection", "batchbald", "power_sample", "softmax_sample", "softrank_sample", "top_k"]

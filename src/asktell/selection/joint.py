@@ -1,0 +1,277 @@
+"""BatchBALD: the batch whose labels, taken together, tell most about the model.
+
+Kirsch, van Amersfoort & Gal 2019 (arXiv:1906.08158). Greedy, with two changes to the algorithm of the paper that leave what is
+maximised as it is. Gains are conditional: given labels of the earlier picks each draw has a weight, and the gain of an item is
+the mean over label configurations of a Jensen-Shannon divergence, so it is never negative. And they are lazy: an item's gain
+only shrinks as the batch grows, so its last gain bounds its next, and only items whose bound reaches the best are evaluated.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asktell.arrays import LogProbs, PendingLogProbs, check_draws, entropies, is_half, probabilities
+from asktell.errors import EvidenceError, SelectionError
+from asktell.rows import Rows, as_rows, score, tile_rows
+from asktell.scores import bald
+from asktell.scores.formula import nonnegative
+from asktell.selection.ranked import power_sample
+from asktell.selection.result import Report, Selection, check_batch, empty_selection
+
+PARTICLES = 2_000
+SATURATION = 0.05
+"""Nats left to learn below which further gains are noise."""
+_FIRST_BLOCK = 16
+_BLOCK_NUMBERS = 2**20  # float64 numbers in one [m, items, c] block of mixed predictions
+_SETTLED = 1e-6  # a particle whose weights have less entropy can gain no more than this
+
+
+def batchbald(
+    log_probs: LogProbs | Rows,
+    b: int,
+    *,
+    particles: int = PARTICLES,
+    given: PendingLogProbs | Rows | None = None,
+    saturation: float = SATURATION,
+    memory: int | None = None,
+    generator: torch.Generator,
+) -> Selection:
+    """Greedily the b rows with the largest joint information I[y_1..y_b; w], scores = marginal gains in nats.
+
+    Exact while c ** picks <= particles (rounded up to a multiple of k); from then on over that many sampled label
+    configurations, where each pick is within its sampling error of the maximum. `given` [g, k, c] holds the same draws' predictions
+    for items that are asked and not answered: their labels count as known. k draws can tell apart no more than log k nats: when
+    less than `saturation` nats are left, the rest of the batch is filled by `power_sample` on BALD, with `report.saturated_at` and
+    `report.filled_from` saying so; `saturation=0` never fills. b = 1 is top BALD. Two numbers per row stay in memory.
+
+    Raises `EvidenceError` for rows that are no log-probabilities, `SelectionError` if b < 0 or b > n.
+    Kirsch et al. 2019, eq. 8 and algorithm 1 (arXiv:1906.08158).
+
+    >>> twice = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).log().expand(2, 2, 2)  # two copies of a sure disagreement
+    >>> batchbald(twice, 2, saturation=0.0, generator=torch.Generator()).scores
+    tensor([0.6931, 0.0000], dtype=torch.float64)
+    """
+    pool = _Pool(as_rows(log_probs), memory)
+    check_batch(b, pool.n)
+    if b == 0:
+        return empty_selection()
+    joint = _given_joint(pool.shape, particles, given, generator)
+    return _Greedy(pool, joint, saturation, generator).pick(b)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What m label configurations of the picks so far say about the k draws.
+
+    `log_likelihood_mk`: log p(configuration | draw). `mass_m` sums to one. While `exact`, the rows are all configurations
+    (of positive mass) and `history` holds the picks' probabilities [k, c]; later every row is a particle, extended by labels
+    drawn from its own fixed true draw, m mod k.
+    """
+
+    log_likelihood_mk: Tensor
+    mass_m: Tensor
+    particles: int
+    exact: bool
+    history: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def start(cls, k: int, particles: int, device: torch.device | None = None) -> "Joint":
+        """Nothing picked: one empty configuration, under which every draw is as likely."""
+        particles = math.ceil(particles / k) * k
+        zeros = torch.zeros(1, k, dtype=torch.float64, device=device)
+        return cls(zeros, zeros.new_ones(1), particles, exact=True)
+
+    @property
+    def weights_mk(self) -> Tensor:
+        """p(draw | configuration)."""
+        return self.log_likelihood_mk.softmax(1)
+
+    @property
+    def left(self) -> float:
+        """Mean entropy of the weights, nats: no further gain can be larger. log k - left is the joint information."""
+        return float(self.mass_m @ entropies(self.weights_mk))
+
+    def extended(self, p_kc: Tensor, generator: torch.Generator) -> "Joint":
+        """The same after one more pick, whose label the draws predict as `p_kc`."""
+        if not self.exact:
+            return self._drawn(p_kc, generator)
+        history = (*self.history, p_kc)
+        if p_kc.shape[1] ** len(history) > self.particles:
+            return self._sampled(history, generator)
+        return self._enumerated(p_kc, history)
+
+    def gains(self, p_ikc: Tensor, log_p_ikc: Tensor) -> tuple[Tensor, Tensor]:
+        """Marginal gain of every item, nats, and its standard deviation over configurations; on the CPU."""
+        weights, mass = self._unsettled()
+        step = max(1, _BLOCK_NUMBERS // max(1, len(weights) * p_ikc.shape[2]))
+        moments = [
+            _moments(weights, mass, p, log_p)
+            for p, log_p in zip(p_ikc.split(step), log_p_ikc.split(step), strict=True)
+        ]
+        gain, square = torch.cat(moments, 1).cpu()
+        return nonnegative(gain), (square - gain**2).clamp_min(0.0).sqrt()
+
+    def _unsettled(self) -> tuple[Tensor, Tensor]:
+        weights = self.weights_mk
+        if self.exact:
+            return weights, self.mass_m
+        keep = entropies(weights) >= _SETTLED
+        return weights[keep], self.mass_m[keep]
+
+    def _enumerated(self, p_kc: Tensor, history: tuple[Tensor, ...]) -> "Joint":
+        extended = self.log_likelihood_mk[:, None, :] + p_kc.log().T
+        log_likelihood = extended.reshape(-1, len(p_kc))
+        mass = log_likelihood.exp().mean(1)
+        return Joint(log_likelihood[mass > 0], mass[mass > 0], self.particles, True, history)
+
+    def _sampled(self, history: tuple[Tensor, ...], generator: torch.Generator) -> "Joint":
+        zeros = history[0].new_zeros(self.particles, len(history[0]))
+        joint = Joint(
+            zeros, zeros.new_full((self.particles,), 1 / self.particles), self.particles, exact=False
+        )
+        for p_kc in history:
+            joint = joint._drawn(p_kc, generator)
+        return joint
+
+    def _drawn(self, p_kc: Tensor, generator: torch.Generator) -> "Joint":
+        true_draw = torch.arange(self.particles) % len(p_kc)
+        labels = torch.multinomial(p_kc.cpu()[true_draw], 1, generator=generator).squeeze(1)
+        log_likelihood = self.log_likelihood_mk + p_kc.log()[:, labels.to(p_kc.device)].T
+        return Joint(log_likelihood, self.mass_m, self.particles, exact=False)
+
+
+def _moments(weights_mk: Tensor, mass_m: Tensor, p_ikc: Tensor, log_p_ikc: Tensor) -> Tensor:
+    """First and second moment over configurations of H[sum_k w p] - sum_k w H[p], [2, items]."""
+    items, k, c = p_ikc.shape
+    mixed = (weights_mk @ p_ikc.transpose(0, 1).reshape(k, items * c)).reshape(-1, items, c)
+    divergence_mi = entropies(mixed) - weights_mk @ entropies(p_ikc, log_p_ikc).T
+    return torch.stack([mass_m @ divergence_mi, mass_m @ divergence_mi.square_()])
+
+
+class _Pool:
+    """Rows of log-probabilities, and how many of them were read."""
+
+    def __init__(self, rows: Rows, memory: int | None) -> None:
+        self.rows, self.n = rows, len(rows)
+        self.memory = memory
+        probe = rows[0:1]
+        check_draws(probe)
+        self.shape, self.device = (probe.shape[1], probe.shape[2]), probe.device
+        self.renormalised = is_half(probe)
+        self.block = tile_rows(self.shape)
+        self.evaluations = 0
+
+    def bald(self) -> Tensor:
+        return score(bald, self.rows, memory=self.memory).cpu()
+
+    def evaluate(self, joint: Joint, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gains and standard deviations of the rows at `indices`, in that order."""
+        ascending, order = indices.sort()
+        gain, sd = torch.empty(2, len(indices), dtype=torch.float64)
+        gain[order], sd[order] = joint.gains(*probabilities(self.rows.take(ascending)))
+        self.evaluations += len(indices)
+        return gain, sd
+
+    def row(self, index: int) -> Tensor:
+        return probabilities(self.rows.take(torch.tensor([index])))[0][0]
+
+
+class _Greedy:
+    """The batch as it grows: last known gains, random tie order, picks."""
+
+    def __init__(self, pool: _Pool, joint: Joint, saturation: float, generator: torch.Generator) -> None:
+        self.pool, self.joint, self.saturation, self.generator = pool, joint, saturation, generator
+        self.left_at_start = joint.left
+        self.bald = pool.bald()
+        self.bound = self.bald.clone()
+        self.fresh = len(joint.history) == 0 and joint.exact
+        self.ties = torch.randperm(pool.n, generator=generator)
+        self.picks: list[int] = []
+        self.gains: list[float] = []
+
+    def pick(self, b: int) -> Selection:
+        while len(self.picks) < b and self.joint.left >= self.saturation:
+            self._pick_one()
+        return self._fill(b) if len(self.picks) < b else self._selection(None)
+
+    def _pick_one(self) -> None:
+        best = self._best()
+        self.picks.append(best)
+        self.gains.append(float(self.bound[best]))
+        self.bound[best] = -math.inf
+        self.joint = self.joint.extended(self.pool.row(best), self.generator)
+        self.fresh = False
+
+    def _best(self) -> int:
+        """The row of the largest gain; its entry in `bound` is that gain."""
+        order = self.ties[self.bound[self.ties].sort(descending=True, stable=True).indices]
+        order = order[: self.pool.n - len(self.picks)]
+        if self.fresh:
+            return int(order[0])
+        bounds = self.bound[order]  # as they were: evaluation overwrites self.bound
+        best, best_gain, slack = -1, -math.inf, 0.0
+        start, size = 0, _FIRST_BLOCK
+        while start < len(order) and best_gain < float(bounds[start]) + slack:
+            block = order[start : start + size]
+            gain, sd = self.pool.evaluate(self.joint, block)
+            self.bound[block] = gain
+            top = int(gain.argmax())
+            if float(gain[top]) > best_gain:
+                best, best_gain, slack = int(block[top]), float(gain[top]), self._slack(float(sd[top]))
+            start += len(block)
+            reaching = int((bounds[start:] + slack > best_gain).sum())
+            size = min(2 * size, self.pool.block, reaching)
+        return best
+
+    def _slack(self, sd: float) -> float:
+        """How much a stale bound may be off, since sampled labels change what a gain is measured by."""
+        return 0.0 if self.joint.exact else 3 * sd / math.sqrt(self.joint.particles)
+
+    def _fill(self, b: int) -> Selection:
+        start = len(self.picks)
+        free = torch.ones(self.pool.n, dtype=torch.bool)
+        free[self.picks] = False
+        rows = free.nonzero().squeeze(1)
+        filled = rows[power_sample(self.bald[rows], b - start, generator=self.generator).indices]
+        gain, _ = self.pool.evaluate(self.joint, filled)
+        self.picks += filled.tolist()
+        self.gains += gain.tolist()
+        return self._selection(start)
+
+    def _selection(self, saturated_at: int | None) -> Selection:
+        report = Report(
+            passes=1,
+            rows_read=self.pool.n + self.pool.evaluations,
+            evaluations=self.pool.evaluations,
+            joint_information=self.left_at_start - self.joint.left,
+            saturated_at=saturated_at,
+            filled_from=saturated_at,
+            renormalised=self.pool.renormalised,
+        )
+        return Selection(
+            torch.tensor(self.picks), torch.tensor(self.gains, dtype=torch.float64), report=report
+        )
+
+
+def _given_joint(
+    shape: tuple[int, int], particles: int, given: PendingLogProbs | Rows | None, generator: torch.Generator
+) -> Joint:
+    if particles < 1:
+        raise SelectionError(f"batchbald needs at least one particle, not {particles}")
+    joint = Joint.start(shape[0], particles)
+    if given is None or len(given) == 0:
+        return joint
+    rows = as_rows(given)
+    log_probs = rows[0 : len(rows)]
+    check_draws(log_probs, "given")
+    if tuple(log_probs.shape[1:]) != shape:
+        raise EvidenceError(
+            f"given has {list(log_probs.shape[1:])} draws and classes, log_probs {list(shape)}; "
+            "both must come from the same draws of one posterior"
+        )
+    p, _ = probabilities(log_probs, "given")
+    for p_kc in p:
+        joint = joint.extended(p_kc, generator)
+    return joint
