@@ -94,9 +94,7 @@ def as_rows(source: Tensor | np.ndarray | Rows) -> Rows:
         return ArrayRows(source)
     if isinstance(source, Rows):
         return source
-    raise EvidenceError(
-        f"expected a tensor, an array, or Rows (len, slices, take), not {type(source).__name__}"
-    )
+    raise EvidenceError(f"expected a tensor, an array, or Rows (len, slices, take), not {type(source).__name__}")
 
 
 def tile_rows(row_shape: tuple[int, ...]) -> int:
@@ -122,9 +120,7 @@ def blocks(rows: Rows, *, memory: int | None = None) -> Iterator[tuple[int, Tens
         yield start, rows[start : start + step]
 
 
-def score(
-    f: Callable[[Tensor], Tensor], rows: Tensor | np.ndarray | Rows, *, memory: int | None = None
-) -> Tensor:
+def score(f: Callable[[Tensor], Tensor], rows: Tensor | np.ndarray | Rows, *, memory: int | None = None) -> Tensor:
     """`f` mapped over rows in blocks: float64 [n]. A `RowError` counts from the first of all rows."""
     return _mapped(f, blocks(as_rows(rows), memory=memory))
 

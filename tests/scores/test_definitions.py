@@ -134,13 +134,11 @@ def test_total_is_aleatoric_plus_epistemic(p: Tensor) -> None:
 
 @given(p=probs())
 def test_squared_std_is_what_the_draws_variance_leaves_of_the_total(p: Tensor) -> None:
-    """Var_k[p] = mean p (1 - mean p) - mean_k p (1 - p); with two classes both stds are equal, so mean_std squared is Var_k."""
+    """Var_k[p] = mean p (1 - mean p) - mean_k p (1 - p); with two classes mean_std squared is Var_k."""
     pair = torch.stack([p[..., 0], 1 - p[..., 0]], -1)
     centre = pair[..., 0].mean(1)
     aleatoric = (pair[..., 0] * pair[..., 1]).mean(1)
-    torch.testing.assert_close(
-        scores.mean_std(pair.log()) ** 2, centre * (1 - centre) - aleatoric, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(scores.mean_std(pair.log()) ** 2, centre * (1 - centre) - aleatoric, rtol=0, atol=1e-12)
 
 
 @given(p=probs())

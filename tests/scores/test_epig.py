@@ -71,6 +71,4 @@ def test_other_draws_or_no_targets_are_refused() -> None:
 
 def test_many_rows_and_targets_come_out_as_few() -> None:
     pool, targets = random_log_probs(1_300, 3, 8, 0), random_log_probs(300, 3, 8, 1)
-    torch.testing.assert_close(
-        scores.epig(pool, targets)[1_020:1_030], scores.epig(pool[1_020:1_030], targets)
-    )
+    torch.testing.assert_close(scores.epig(pool, targets)[1_020:1_030], scores.epig(pool[1_020:1_030], targets))

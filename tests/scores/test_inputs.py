@@ -24,9 +24,7 @@ OF_DISAGREEMENT = [
 
 
 def valid(n: int = 2_000) -> Tensor:
-    return torch.randn(n, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log_softmax(
-        -1
-    )
+    return torch.randn(n, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).log_softmax(-1)
 
 
 @pytest.mark.parametrize("f", ALL, ids=lambda f: f.__name__)
@@ -75,12 +73,8 @@ def test_a_single_draw_cannot_disagree(f: Callable[[Tensor], Tensor]) -> None:
 
 
 @pytest.mark.parametrize("f", ALL, ids=lambda f: f.__name__)
-@pytest.mark.parametrize(
-    ("dtype", "close"), [(torch.float32, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)]
-)
-def test_scores_are_float64_whatever_comes_in(
-    f: Callable[[Tensor], Tensor], dtype: torch.dtype, close: float
-) -> None:
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 4e-2)])
+def test_scores_are_float64_whatever_comes_in(f: Callable[[Tensor], Tensor], dtype: torch.dtype, close: float) -> None:
     full = valid(300)
     values = f(full.to(dtype))
     assert values.dtype == torch.float64

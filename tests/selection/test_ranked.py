@@ -45,9 +45,7 @@ def test_top_k_is_a_sort(values: list[float], seed: int) -> None:
 
 
 def test_ties_are_broken_by_the_generator() -> None:
-    firsts = Counter(
-        int(top_k(doubles([1, 1, 1, 0]), 1, generator=derive(seed)).indices[0]) for seed in range(900)
-    )
+    firsts = Counter(int(top_k(doubles([1, 1, 1, 0]), 1, generator=derive(seed)).indices[0]) for seed in range(900))
     assert set(firsts) == {0, 1, 2}
     assert chisquare([firsts[i] for i in range(3)]).pvalue > 1e-4
 
@@ -91,7 +89,7 @@ def test_large_beta_is_top_k(sampler: Callable[..., Selection]) -> None:
 
 def test_power_fills_uniformly_once_no_score_is_positive() -> None:
     scores = doubles([0.0, 3.0, -1.0, 0.0, 2.0])
-    tails = Counter()
+    tails: Counter[int] = Counter()
     for seed in range(600):
         selection = power_sample(scores, 3, generator=derive(seed))
         assert set(selection.indices[:2].tolist()) == {1, 4}

@@ -9,7 +9,8 @@ from asktell.scores.formula import applied_to_committee
 def mc_variation_ratio(log_probs: LogProbs) -> Scores:
     """1 - the share of draws that vote for the most voted class.
 
-    Between 0 and 1 - 1/min(k, c), in steps of 1/k: many ties. Freeman 1965; Gal et al. 2017 (arXiv:1703.02910), section 4.
+    Between 0 and 1 - 1/min(k, c), in steps of 1/k: many ties. Freeman 1965; Gal et al. 2017, section 4
+    (arXiv:1703.02910).
 
     >>> votes = torch.tensor([[[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.6, 0.4]]]).log()
     >>> mc_variation_ratio(votes)

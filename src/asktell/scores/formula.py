@@ -38,10 +38,8 @@ def warn_single_draw() -> None:
     )
 
 
-def nonnegative(information: Tensor) -> Tensor:
-    """Mutual information with rounding below zero (up to 1e-9) set to 0."""
-    if information.numel() and not bool(information.amin() > -1e-9):
-        raise EvidenceError(
-            f"mutual information came out as {information.amin().item()}: please report this bug"
-        )
+def nonnegative(information: Tensor, rounding: float = 1e-9) -> Tensor:
+    """Mutual information with what `rounding` put below zero set to 0."""
+    if information.numel() and not bool(information.amin() > -rounding):
+        raise EvidenceError(f"mutual information came out as {information.amin().item()}: please report this bug")
     return information.clamp_min(0.0)

@@ -25,8 +25,8 @@ class Uncertainty(NamedTuple):
 def bald(log_probs: LogProbs) -> Scores:
     """Mutual information between label and model, I[y; w | x], in nats.
 
-    Zero where the draws agree, at most log c where each is sure of a different class, and at most log k. The estimate from
-    few draws is too low, by O(1/k): compare at equal k. Houlsby et al. 2011, eq. 2 (arXiv:1112.5745).
+    Zero where the draws agree, at most log c where each is sure of a different class, and at most log k. The
+    estimate from few draws is too low, by O(1/k): compare at equal k. Houlsby et al. 2011, eq. 2 (arXiv:1112.5745).
 
     >>> clash = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]).log()
     >>> bald(clash)
@@ -78,7 +78,7 @@ class _Targets:
     def information(self, log_probs: Tensor) -> Tensor:
         p, _ = probabilities(log_probs)
         step = max(1, _JOINT_BYTES // (8 * p.shape[-1] * self.t * self.c))
-        return torch.cat([self._block(rows) for rows in p.split(step)])
+        return torch.cat([self._block(rows) for rows in torch.split(p, step)])
 
     def _block(self, p: Tensor) -> Tensor:
         """H[y] + mean_t H[y_t] - mean_t H[y, y_t]."""

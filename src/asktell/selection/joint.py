@@ -1,13 +1,15 @@
 """BatchBALD: the batch whose labels, taken together, tell most about the model.
 
-Kirsch, van Amersfoort & Gal 2019 (arXiv:1906.08158). Greedy, with two changes to the algorithm of the paper that leave what is
-maximised as it is. Gains are conditional: given labels of the earlier picks each draw has a weight, and the gain of an item is
-the mean over label configurations of a Jensen-Shannon divergence, so it is never negative. And they are lazy: an item's gain
-only shrinks as the batch grows, so its last gain bounds its next, and only items whose bound reaches the best are evaluated.
+Kirsch, van Amersfoort & Gal 2019 (arXiv:1906.08158). Greedy, with two changes to the algorithm of the paper that
+leave what is maximised as it is. Gains are conditional: given labels of the earlier picks each draw has a weight, and
+the gain of an item is the mean over label configurations of a Jensen-Shannon divergence, so it is never negative. And
+they are lazy: an item's gain only shrinks as the batch grows, so its last gain bounds its next, and only items whose
+bound reaches the best are evaluated.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -41,10 +43,12 @@ def batchbald(
     """Greedily the b rows with the largest joint information I[y_1..y_b; w], scores = marginal gains in nats.
 
     Exact while c ** picks <= particles (rounded up to a multiple of k); from then on over that many sampled label
-    configurations, where each pick is within its sampling error of the maximum. `given` [g, k, c] holds the same draws' predictions
-    for items that are asked and not answered: their labels count as known. k draws can tell apart no more than log k nats: when
-    less than `saturation` nats are left, the rest of the batch is filled by `power_sample` on BALD, with `report.saturated_at` and
-    `report.filled_from` saying so; `saturation=0` never fills. b = 1 is top BALD. Two numbers per row stay in memory.
+    configurations, where each pick is within its sampling error of the maximum. b = 1 is top BALD.
+
+    `given` [g, k, c]: the same draws' predictions for items that are asked and not answered; their labels count as
+    known. k draws can tell apart no more than log k nats: when less than `saturation` nats are left, the rest of the
+    batch is filled by `power_sample` on BALD, with `report.saturated_at` and `report.filled_from` saying so;
+    `saturation=0` never fills. Two numbers per row stay in memory.
 
     Raises `EvidenceError` for rows that are no log-probabilities, `SelectionError` if b < 0 or b > n.
     Kirsch et al. 2019, eq. 8 and algorithm 1 (arXiv:1906.08158).
@@ -65,9 +69,9 @@ def batchbald(
 class Joint:
     """What m label configurations of the picks so far say about the k draws.
 
-    `log_likelihood_mk`: log p(configuration | draw). `mass_m` sums to one. While `exact`, the rows are all configurations
-    (of positive mass) and `history` holds the picks' probabilities [k, c]; later every row is a particle, extended by labels
-    drawn from its own fixed true draw, m mod k.
+    `log_likelihood_mk`: log p(configuration | draw). `mass_m` sums to one. While `exact`, the rows are all
+    configurations (of positive mass) and `history` holds the picks' probabilities [k, c]; later every row is a
+    particle, extended by labels drawn from its own fixed true draw, m mod k.
     """
 
     log_likelihood_mk: Tensor
@@ -83,15 +87,26 @@ class Joint:
         zeros = torch.zeros(1, k, dtype=torch.float64, device=device)
         return cls(zeros, zeros.new_ones(1), particles, exact=True)
 
-    @property
+    @cached_property
     def weights_mk(self) -> Tensor:
         """p(draw | configuration)."""
         return self.log_likelihood_mk.softmax(1)
 
-    @property
+    @cached_property
     def left(self) -> float:
         """Mean entropy of the weights, nats: no further gain can be larger. log k - left is the joint information."""
         return float(self.mass_m @ entropies(self.weights_mk))
+
+    @cached_property
+    def _mixing(self) -> tuple[Tensor, Tensor]:
+        """Weights and mass of the configurations that can still gain, in the type that gains are computed in.
+
+        Particles are mixed in float32, whose rounding is a thousand times below their sampling error.
+        """
+        if self.exact:
+            return self.weights_mk, self.mass_m
+        keep = entropies(self.weights_mk) >= _SETTLED
+        return self.weights_mk[keep].float(), self.mass_m[keep].float()
 
     def extended(self, p_kc: Tensor, generator: torch.Generator) -> "Joint":
         """The same after one more pick, whose label the draws predict as `p_kc`."""
@@ -102,23 +117,18 @@ class Joint:
             return self._sampled(history, generator)
         return self._enumerated(p_kc, history)
 
-    def gains(self, p_ikc: Tensor, log_p_ikc: Tensor) -> tuple[Tensor, Tensor]:
-        """Marginal gain of every item, nats, and its standard deviation over configurations; on the CPU."""
-        weights, mass = self._unsettled()
+    def gains(self, p_ikc: Tensor, log_p_ikc: Tensor) -> Tensor:
+        """Marginal gain of every item, nats, float64 on the CPU: mean over m of H[sum_k w p] - sum_k w H[p]."""
+        weights, mass = self._mixing
         step = max(1, _BLOCK_NUMBERS // max(1, len(weights) * p_ikc.shape[2]))
-        moments = [
-            _moments(weights, mass, p, log_p)
-            for p, log_p in zip(p_ikc.split(step), log_p_ikc.split(step), strict=True)
-        ]
-        gain, square = torch.cat(moments, 1).cpu()
-        return nonnegative(gain), (square - gain**2).clamp_min(0.0).sqrt()
+        mixed = torch.cat([_mixed_entropies(weights, mass, p) for p in torch.split(p_ikc, step)])
+        expected = entropies(p_ikc, log_p_ikc) @ (mass @ weights).double()
+        return nonnegative((mixed - expected).cpu(), 1e-9 if self.exact else 1e-5)
 
-    def _unsettled(self) -> tuple[Tensor, Tensor]:
-        weights = self.weights_mk
-        if self.exact:
-            return weights, self.mass_m
-        keep = entropies(weights) >= _SETTLED
-        return weights[keep], self.mass_m[keep]
+    def deviation(self, p_kc: Tensor) -> float:
+        """Standard deviation over configurations of one item's gain, nats."""
+        gain_m = entropies(self.weights_mk @ p_kc) - self.weights_mk @ entropies(p_kc)
+        return math.sqrt(max(0.0, float(self.mass_m @ gain_m**2 - (self.mass_m @ gain_m) ** 2)))
 
     def _enumerated(self, p_kc: Tensor, history: tuple[Tensor, ...]) -> "Joint":
         extended = self.log_likelihood_mk[:, None, :] + p_kc.log().T
@@ -128,9 +138,7 @@ class Joint:
 
     def _sampled(self, history: tuple[Tensor, ...], generator: torch.Generator) -> "Joint":
         zeros = history[0].new_zeros(self.particles, len(history[0]))
-        joint = Joint(
-            zeros, zeros.new_full((self.particles,), 1 / self.particles), self.particles, exact=False
-        )
+        joint = Joint(zeros, zeros.new_full((self.particles,), 1 / self.particles), self.particles, exact=False)
         for p_kc in history:
             joint = joint._drawn(p_kc, generator)
         return joint
@@ -142,12 +150,12 @@ class Joint:
         return Joint(log_likelihood, self.mass_m, self.particles, exact=False)
 
 
-def _moments(weights_mk: Tensor, mass_m: Tensor, p_ikc: Tensor, log_p_ikc: Tensor) -> Tensor:
-    """First and second moment over configurations of H[sum_k w p] - sum_k w H[p], [2, items]."""
+def _mixed_entropies(weights_mk: Tensor, mass_m: Tensor, p_ikc: Tensor) -> Tensor:
+    """Mean over configurations of H[sum_k w p], float64 [items]."""
     items, k, c = p_ikc.shape
-    mixed = (weights_mk @ p_ikc.transpose(0, 1).reshape(k, items * c)).reshape(-1, items, c)
-    divergence_mi = entropies(mixed) - weights_mk @ entropies(p_ikc, log_p_ikc).T
-    return torch.stack([mass_m @ divergence_mi, mass_m @ divergence_mi.square_()])
+    mixed = weights_mk @ p_ikc.to(weights_mk.dtype).transpose(0, 1).reshape(k, items * c)
+    mixed *= mixed.clamp_min(torch.finfo(mixed.dtype).tiny).log_()
+    return -(mass_m @ mixed).double().reshape(items, c).sum(1)
 
 
 class _Pool:
@@ -166,13 +174,13 @@ class _Pool:
     def bald(self) -> Tensor:
         return score(bald, self.rows, memory=self.memory).cpu()
 
-    def evaluate(self, joint: Joint, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Gains and standard deviations of the rows at `indices`, in that order."""
+    def evaluate(self, joint: Joint, indices: Tensor) -> Tensor:
+        """Gains of the rows at `indices`, in that order."""
         ascending, order = indices.sort()
-        gain, sd = torch.empty(2, len(indices), dtype=torch.float64)
-        gain[order], sd[order] = joint.gains(*probabilities(self.rows.take(ascending)))
+        gain = torch.empty(len(indices), dtype=torch.float64)
+        gain[order] = joint.gains(*probabilities(self.rows.take(ascending)))
         self.evaluations += len(indices)
-        return gain, sd
+        return gain
 
     def row(self, index: int) -> Tensor:
         return probabilities(self.rows.take(torch.tensor([index])))[0][0]
@@ -215,19 +223,22 @@ class _Greedy:
         start, size = 0, _FIRST_BLOCK
         while start < len(order) and best_gain < float(bounds[start]) + slack:
             block = order[start : start + size]
-            gain, sd = self.pool.evaluate(self.joint, block)
+            gain = self.pool.evaluate(self.joint, block)
             self.bound[block] = gain
             top = int(gain.argmax())
             if float(gain[top]) > best_gain:
-                best, best_gain, slack = int(block[top]), float(gain[top]), self._slack(float(sd[top]))
+                best, best_gain = int(block[top]), float(gain[top])
+                slack = self._slack(best)
             start += len(block)
             reaching = int((bounds[start:] + slack > best_gain).sum())
             size = min(2 * size, self.pool.block, reaching)
         return best
 
-    def _slack(self, sd: float) -> float:
+    def _slack(self, row: int) -> float:
         """How much a stale bound may be off, since sampled labels change what a gain is measured by."""
-        return 0.0 if self.joint.exact else 3 * sd / math.sqrt(self.joint.particles)
+        if self.joint.exact:
+            return 0.0
+        return 3 * self.joint.deviation(self.pool.row(row)) / math.sqrt(self.joint.particles)
 
     def _fill(self, b: int) -> Selection:
         start = len(self.picks)
@@ -235,7 +246,7 @@ class _Greedy:
         free[self.picks] = False
         rows = free.nonzero().squeeze(1)
         filled = rows[power_sample(self.bald[rows], b - start, generator=self.generator).indices]
-        gain, _ = self.pool.evaluate(self.joint, filled)
+        gain = self.pool.evaluate(self.joint, filled)
         self.picks += filled.tolist()
         self.gains += gain.tolist()
         return self._selection(start)
@@ -250,9 +261,7 @@ class _Greedy:
             filled_from=saturated_at,
             renormalised=self.pool.renormalised,
         )
-        return Selection(
-            torch.tensor(self.picks), torch.tensor(self.gains, dtype=torch.float64), report=report
-        )
+        return Selection(torch.tensor(self.picks), torch.tensor(self.gains, dtype=torch.float64), report=report)
 
 
 def _given_joint(

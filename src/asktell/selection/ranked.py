@@ -59,9 +59,7 @@ def softrank_sample(scores: Scores, b: int, *, beta: float = 1.0, generator: tor
     return _gumbel_sample(scores, -beta * ranks.log(), b, beta, generator)
 
 
-def _gumbel_sample(
-    scores: Tensor, log_weights: Tensor, b: int, beta: float, generator: torch.Generator
-) -> Selection:
+def _gumbel_sample(scores: Tensor, log_weights: Tensor, b: int, beta: float, generator: torch.Generator) -> Selection:
     if not (math.isfinite(beta) and beta >= 0):
         raise SelectionError(f"beta must be finite and at least 0, not {beta}; for beta = inf use top_k")
     check_batch(b, len(scores))

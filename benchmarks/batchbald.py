@@ -1,0 +1,108 @@
+"""BatchBALD against batchbald-redux 2.0.5 on the same input in the same run.
+
+The input is what MC dropout gives on a classifier that is sure of most items: confident logits with a common part per
+item and a part per draw whose size varies from item to item. Both batches are scored again by one estimator that
+neither used, 100,000 fresh particles.
+"""
+
+import json
+import math
+import statistics
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from asktell.arrays import probabilities
+from asktell.randomness import derive
+from asktell.selection import batchbald
+from asktell.selection.joint import Joint
+
+N, K, C, B = 1_000, 100, 10, 10
+REDUX_SAMPLES = 10_000
+REFEREE_PARTICLES = 100_000
+INPUTS = 5
+ASKTELL_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One input: seconds and independently measured joint information (nats) of both batches."""
+
+    redux_seconds: float
+    asktell_seconds: float
+    redux_information: float
+    asktell_information: float
+    picks_in_common: int
+
+    @property
+    def ratio(self) -> float:
+        return self.redux_seconds / self.asktell_seconds
+
+
+def pool(seed: int) -> Tensor:
+    """Log-probabilities [N, K, C] whose best batch of 10 almost exhausts log 100 = 4.605 nats."""
+    generator = derive(seed, "benchmark")
+    common = 3 * torch.randn(N, 1, C, generator=generator, dtype=torch.float64)
+    spread = 4 * torch.rand(N, 1, 1, generator=generator, dtype=torch.float64)
+    own = spread * torch.randn(N, K, C, generator=generator, dtype=torch.float64)
+    return (common + own).log_softmax(-1)
+
+
+def referee(log_probs: Tensor, picks: Tensor, seed: int) -> float:
+    """Joint information of the picks from fresh particles, nats."""
+    generator = derive(seed, "referee")
+    joint = Joint.start(K, REFEREE_PARTICLES)
+    for p_kc in probabilities(log_probs[picks])[0]:
+        joint = joint.extended(p_kc, generator)
+    return math.log(K) - joint.left
+
+
+def timed_redux(log_probs: Tensor) -> tuple[float, Tensor]:
+    from batchbald_redux.batchbald import get_batchbald_batch
+
+    start = time.perf_counter()
+    batch = get_batchbald_batch(log_probs, B, REDUX_SAMPLES, dtype=torch.double, device="cpu")
+    return time.perf_counter() - start, torch.tensor(batch.indices)
+
+
+def timed_asktell(log_probs: Tensor, seed: int) -> tuple[float, Tensor]:
+    seconds = []
+    for _ in range(ASKTELL_REPEATS):
+        start = time.perf_counter()
+        selection = batchbald(log_probs, B, saturation=0.0, generator=derive(seed, "select"))
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), selection.indices
+
+
+def outcome(seed: int) -> Outcome:
+    log_probs = pool(seed)
+    asktell_seconds, ours = timed_asktell(log_probs, seed)
+    redux_seconds, theirs = timed_redux(log_probs)
+    return Outcome(
+        redux_seconds,
+        asktell_seconds,
+        referee(log_probs, theirs, seed),
+        referee(log_probs, ours, seed),
+        len(set(ours.tolist()) & set(theirs.tolist())),
+    )
+
+
+def measure(inputs: int = INPUTS) -> dict[str, object]:
+    """Medians over inputs; the bar is a ratio of 100 at no more than 0.02 nat less information."""
+    outcomes = [outcome(seed) for seed in range(inputs)]
+    return {
+        "input": f"n={N} k={K} c={C} b={B}, {inputs} inputs, {torch.get_num_threads()} threads",
+        "ratio": statistics.median(o.ratio for o in outcomes),
+        "redux_seconds": statistics.median(o.redux_seconds for o in outcomes),
+        "asktell_seconds": statistics.median(o.asktell_seconds for o in outcomes),
+        "information_gained_over_redux": statistics.median(
+            o.asktell_information - o.redux_information for o in outcomes
+        ),
+        "outcomes": [asdict(o) for o in outcomes],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=1))

@@ -1,0 +1,42 @@
+"""Strategies: named compositions of scores and selections that say which evidence they need."""
+
+from asktell.strategies.information import BatchBALD
+from asktell.strategies.protocols import Scored, Strategy
+from asktell.strategies.ranking import (
+    BALD,
+    EPIG,
+    Entropy,
+    LeastConfident,
+    Margin,
+    MaxKL,
+    MCVariationRatio,
+    MeanStd,
+    VoteEntropy,
+)
+from asktell.strategies.registry import Recipe, from_json, recipe, recipes, register, to_json
+from asktell.strategies.sampling import Power, Random, Softmax, Softrank
+
+__all__ = [
+    "BALD",
+    "EPIG",
+    "BatchBALD",
+    "Entropy",
+    "LeastConfident",
+    "MCVariationRatio",
+    "Margin",
+    "MaxKL",
+    "MeanStd",
+    "Power",
+    "Random",
+    "Recipe",
+    "Scored",
+    "Softmax",
+    "Softrank",
+    "Strategy",
+    "VoteEntropy",
+    "from_json",
+    "recipe",
+    "recipes",
+    "register",
+    "to_json",
+]

@@ -1,0 +1,108 @@
+"""Recipes by name, and strategies as JSON."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+
+from asktell.errors import ProtocolError
+from asktell.learners import Learner
+from asktell.strategies.information import BatchBALD
+from asktell.strategies.protocols import Strategy
+from asktell.strategies.ranking import (
+    BALD,
+    EPIG,
+    Entropy,
+    LeastConfident,
+    Margin,
+    MaxKL,
+    MCVariationRatio,
+    MeanStd,
+    VoteEntropy,
+)
+from asktell.strategies.sampling import Power, Random, Softmax, Softrank
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A registered name: a strategy and, where it needs one, a wrapper that goes round the learner."""
+
+    name: str
+    strategy: Strategy
+    wrap: Callable[[Learner], Learner] | None = None
+
+
+_KINDS: dict[str, type] = {
+    kind.name: kind
+    for kind in (
+        Random, LeastConfident, Margin, Entropy, MCVariationRatio, MeanStd, VoteEntropy, MaxKL, BALD, EPIG,
+        BatchBALD, Power, Softmax, Softrank,
+    )
+}  # fmt: skip
+
+_RECIPES: dict[str, Recipe] = {}
+
+
+def register(recipe: Recipe) -> None:
+    """Make a recipe known by its name; a name is given once."""
+    if recipe.name in _RECIPES:
+        raise ProtocolError(f"there is a recipe called {recipe.name} already; choose another name")
+    _RECIPES[recipe.name] = recipe
+    _KINDS.setdefault(recipe.strategy.name, type(recipe.strategy))
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called `name`; raises `ProtocolError` with the nearest names.
+
+    >>> recipe("power-bald").strategy
+    Power(inner=BALD(), beta=1.0)
+    """
+    if name not in _RECIPES:
+        near = get_close_matches(name, _RECIPES) or sorted(_RECIPES)
+        raise ProtocolError(f"there is no strategy called {name}; did you mean {', '.join(near)}?")
+    return _RECIPES[name]
+
+
+def recipes() -> tuple[Recipe, ...]:
+    """All recipes, in the order in which they were registered."""
+    return tuple(_RECIPES.values())
+
+
+def to_json(strategy: Strategy) -> dict[str, object]:
+    """{name, parameters, inner}: all that is needed to make the strategy again.
+
+    >>> to_json(Power(BALD()))
+    {'name': 'power', 'parameters': {'beta': 1.0}, 'inner': {'name': 'bald', 'parameters': {}, 'inner': None}}
+    """
+    values = {f.name: getattr(strategy, f.name) for f in fields(strategy)}  # type: ignore[arg-type]
+    inner = values.pop("inner", None)
+    return {"name": strategy.name, "parameters": values, "inner": None if inner is None else to_json(inner)}
+
+
+def from_json(document: Mapping[str, object]) -> Strategy:
+    """The strategy that `to_json` described; raises `ProtocolError` for a name or a parameter that is unknown."""
+    name, parameters, inner = document.get("name"), document.get("parameters") or {}, document.get("inner")
+    if name not in _KINDS or not isinstance(parameters, Mapping):
+        raise ProtocolError(f"there is no strategy {name}; known are {', '.join(sorted(_KINDS))}")
+    within = {"inner": from_json(inner)} if isinstance(inner, Mapping) else {}
+    try:
+        strategy: Strategy = _KINDS[str(name)](**within, **parameters)
+    except TypeError as error:
+        raise ProtocolError(f"strategy {name} does not take these parameters: {error}") from None
+    return strategy
+
+
+for _recipe in (
+    Recipe("random", Random()),
+    Recipe("least-confident", LeastConfident()),
+    Recipe("margin", Margin()),
+    Recipe("entropy", Entropy()),
+    Recipe("mc-variation-ratio", MCVariationRatio()),
+    Recipe("mean-std", MeanStd()),
+    Recipe("vote-entropy", VoteEntropy()),
+    Recipe("max-kl", MaxKL()),
+    Recipe("bald", BALD()),
+    Recipe("batchbald", BatchBALD()),
+    Recipe("power-bald", Power(BALD())),
+    Recipe("epig", EPIG()),
+):
+    register(_recipe)
