@@ -66,7 +66,7 @@ class Evidence:
         keep[rows] = False
         kept = keep.nonzero().squeeze(1)
         left = {name: _taken(getattr(self, name), kept) for name in PER_CANDIDATE}
-        return replace(self, n=len(kept), **left)  # type: ignore[arg-type]
+        return replace(self, n=len(kept), **left)
 
     def names(self) -> frozenset[str]:
         """The evidence that is there."""
@@ -107,7 +107,7 @@ def gather(
     gathering = _Gathering(posterior, snapshot, inputs, targets, generator)
     draws = gathering.drawn(k) if any(name.endswith("log_probs") and "point" not in name for name in needs) else None
     found = {name: labels if name == "labels" else gathering.compute(name, draws) for name in sorted(needs)}
-    return Evidence(len(snapshot.ids), **found)  # type: ignore[arg-type]
+    return Evidence(len(snapshot.ids), **found)
 
 
 @dataclass(frozen=True)

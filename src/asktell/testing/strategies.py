@@ -159,7 +159,7 @@ class StrategyConformance:
         assert dataclasses.is_dataclass(strategy)
         assert not isinstance(strategy, type)
         with pytest.raises(dataclasses.FrozenInstanceError):
-            strategy.anything = 1  # type: ignore[attr-defined]
+            strategy.anything = 1
 
     def _pick(
         self, strategy: Strategy, evidence: Mapping[str, Tensor | Rows], b: int, memory: int | None = None
@@ -182,7 +182,7 @@ class _global_seed:  # noqa: N801 - used like a function
         np.random.seed(self.seed)  # noqa: NPY002
         torch.random.manual_seed(self.seed)
         return lambda: (  # without random's own: run-time type checks draw from it
-            np.random.get_state()[1].tobytes(),  # type: ignore[index,union-attr] # noqa: NPY002
+            np.random.get_state()[1].tobytes(),  # type: ignore[index] # noqa: NPY002
             torch.random.get_rng_state().numpy().tobytes(),
         )
 

@@ -1,0 +1,43 @@
+# Everything goes through .venv, which `make setup` makes; every other target depends on it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= demo
+JOBS ?= 2
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: help setup demo test quick bench results report clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: .venv/.ok  ## make .venv with asktell and all that its tests need
+
+.venv/.ok: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/uv pip install --quiet --no-deps batchbald-redux==2.0.5
+	touch $@
+
+demo: setup  ## real MNIST: how many labels active learning saves (6 minutes on two cores)
+	$(BIN)/asktell experiment run demo --out $(OUT) --jobs $(JOBS)
+	$(BIN)/asktell experiment report $(OUT)
+
+test: setup  ## the gate: format, lint, types, layers, tests, doctests, the wheel
+	scripts/gate
+
+quick: setup  ## the tests without real kills and real training
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+bench: setup  ## speed against the peers, written to benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+results: setup  ## the committed runs; resumes where it was interrupted
+	$(BIN)/asktell experiment run digits --out results/digits --jobs $(JOBS)
+	$(BIN)/asktell experiment run repeated-digits --out results/repeated-digits --jobs $(JOBS)
+	$(BIN)/asktell experiment report results/digits
+	$(BIN)/asktell experiment report results/repeated-digits
+
+clean:  ## remove .venv and what tools left behind
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

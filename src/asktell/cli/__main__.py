@@ -1,0 +1,5 @@
+"""`python -m asktell.cli` is `asktell`."""
+
+from asktell.cli import main
+
+main()

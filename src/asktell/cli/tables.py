@@ -1,0 +1,59 @@
+"""A results folder as tables on the terminal."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from asktell.experiments import curves
+from asktell.experiments.report import write_report
+from asktell.experiments.statistics import Estimate
+from asktell.experiments.summary import ProtocolSummary, StrategySummary, summarise
+
+COLUMNS = 6
+"""Training-set sizes that fit on a terminal."""
+
+
+def print_report(folder: Path) -> None:
+    """Print a table and a sentence per protocol, then write the report's files."""
+    results = curves.read(folder)
+    console = Console()
+    for summary in summarise(results):
+        console.print(_table(summary))
+        console.print(summary.headline + "\n", highlight=False, soft_wrap=True)
+    for protocol, strategy, seed in results.missing:
+        typer.echo(f"not run yet: {protocol}--{strategy}--{seed}")
+    for cell in results.unfinished:
+        typer.echo(f"not finished: {cell.protocol}--{cell.strategy}--{cell.seed}, round {cell.outcomes[-1].round}")
+    written = write_report(folder, command=_commands(folder))
+    typer.echo(f"wrote {written.summary}, {written.figure} and {written.page}")
+
+
+def _table(summary: ProtocolSummary) -> Table:
+    sizes = _few(summary.sizes)
+    crossings = [f"to {crossing.target} %" for crossing in summary.strategies[0].crossings]
+    title = f"{summary.protocol}: test accuracy, %, by labels the model was trained on"
+    table = Table("strategy", *map(str, sizes), *crossings, title=title, title_justify="left")
+    for strategy in summary.strategies:
+        accuracies = [_percent(strategy, size) for size in sizes]
+        table.add_row(strategy.strategy, *accuracies, *map(str, strategy.crossings))
+    return table
+
+
+def _percent(strategy: StrategySummary, size: int) -> str:
+    found: Estimate | None = strategy.accuracy.get(size)
+    return "-" if found is None else f"{100 * found.mean:.1f}"
+
+
+def _few(sizes: Sequence[int]) -> list[int]:
+    """At most `COLUMNS` of the sizes, evenly spaced, first and last among them."""
+    last = len(sizes) - 1
+    return sorted({sizes[round(column * last / (COLUMNS - 1))] for column in range(COLUMNS)})
+
+
+def _commands(folder: Path) -> str:
+    file = folder / "commands.json"
+    return "\n".join(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else "unknown"

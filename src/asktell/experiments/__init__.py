@@ -1,0 +1,1 @@
+"""Experiments: data sets, protocols, runs, curves, statistics, figures and reports."""

@@ -1,0 +1,59 @@
+"""Arrays kept between runs: npz without pickle, written whole or not at all, checked when read."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from asktell.errors import DataError
+
+Arrays = dict[str, np.ndarray]
+
+
+def folder() -> Path:
+    """$ASKTELL_CACHE, else $XDG_CACHE_HOME/asktell, else ~/.cache/asktell."""
+    if own := os.environ.get("ASKTELL_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "asktell"
+
+
+def write(path: Path, arrays: Arrays, source: str) -> None:
+    """Write all of `arrays` or nothing; two processes at once are fine.
+
+    Raises `DataError` where the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as unfinished:
+            written = Path(unfinished) / path.name
+            np.savez(written, allow_pickle=False, source=np.array(source), **arrays)
+            os.replace(written, path)
+    except OSError as error:
+        raise DataError(f"cannot write the cache file {path} ({error}); point ASKTELL_CACHE elsewhere") from error
+
+
+def read(path: Path, sha256: Mapping[str, str]) -> tuple[Arrays, str]:
+    """The arrays named in `sha256`, checked against it, and their source. Raises `DataError` if damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays, source = {name: stored[name] for name in sha256}, str(stored["source"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete it and try again") from error
+    if wrong := differing(arrays, sha256):
+        raise DataError(f"{path} is damaged (wrong sha256 of {', '.join(wrong)}); delete it and try again")
+    return arrays, source
+
+
+def differing(arrays: Mapping[str, np.ndarray], sha256: Mapping[str, str]) -> list[str]:
+    """The names whose bytes are not those that `sha256` says."""
+    return [name for name, expected in sha256.items() if digest(arrays[name]) != expected]
+
+
+def digest(array: np.ndarray) -> str:
+    """sha256 of an array's bytes in C order."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

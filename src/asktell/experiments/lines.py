@@ -1,0 +1,54 @@
+"""A cell's file: one JSON object a round, appended so that a kill leaves whole lines and at most one broken end."""
+
+import json
+import os
+from pathlib import Path
+
+from asktell.errors import DataError
+
+Line = dict[str, object]
+
+
+def read(file: Path) -> list[Line]:
+    """The whole lines of `file`; none if it does not exist. An end without its newline was never acknowledged.
+
+    Raises `DataError` naming the file and the line for one that is no JSON object.
+    """
+    if not file.exists():
+        return []
+    whole = file.read_text(encoding="utf-8").split("\n")[:-1]
+    return [_parsed(text, file, number) for number, text in enumerate(whole, 1)]
+
+
+def rewrite(file: Path, lines: list[Line]) -> None:
+    """Make `file` hold exactly `lines`: the old file or the new one, whatever happens."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    _write(partial, "w", "".join(map(_text, lines)))
+    partial.replace(file)
+
+
+def append(file: Path, line: Line) -> None:
+    """Add one line and wait until it is on disk."""
+    _write(file, "a", _text(line))
+
+
+def _text(line: Line) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def _write(file: Path, mode: str, text: str) -> None:
+    with file.open(mode, encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _parsed(text: str, file: Path, number: int) -> Line:
+    try:
+        line = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{file}, line {number} is not JSON: {error}; mend or delete the file") from None
+    if not isinstance(line, dict):
+        raise DataError(f"{file}, line {number} is not an object; mend or delete the file")
+    return line

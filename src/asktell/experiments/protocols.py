@@ -1,0 +1,119 @@
+"""Protocols: named experiments, every choice a documented field."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, get_type_hints
+
+from asktell.errors import ProtocolError
+from asktell.training import Training
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One experiment: data, split, network, training, posterior, batch and budget. Each field says what it means.
+
+    Everything random is derived from a cell's seed, and what strategies share (split, start, initial weights of a
+    round) from the seed alone, so the strategies of one seed differ in what they ask and in nothing else.
+    """
+
+    name: Annotated[str, "what it is called"]
+    summary: Annotated[str, "what it shows"]
+    dataset: Annotated[str, "name of the data set"]
+    network: Annotated[str, "name of the reference network"]
+    training: Annotated[Training, "how the network is trained each round"]
+    batch: Annotated[int, "labels asked per round"]
+    rounds: Annotated[int, "how many times a batch is asked"]
+    strategies: Annotated[tuple[str, ...], "strategies that run unless others are named"]
+    seeds: Annotated[tuple[int, ...], "seeds that run unless others are named"] = (0, 1, 2, 3, 4)
+    initial_per_class: Annotated[int, "labelled items of each class at the start, drawn at random"] = 2
+    pool_size: Annotated[int | None, "items of the pool, drawn at random per seed; None = all"] = None
+    n_validation: Annotated[int, "labelled items kept for validation, outside the pool"] = 0
+    copies: Annotated[int, "how many times the pool is repeated"] = 1
+    noise: Annotated[float, "standard deviation of the fixed Gaussian noise of each copy"] = 0.0
+    normalise: Annotated[tuple[float, float] | None, "(mean, std) that standardise inputs; None = as they are"] = None
+    restart: Annotated[Literal["cold", "warm"], "weights at the start of a round: fresh, or the last round's"] = "cold"
+    draws: Annotated[int, "k, posterior draws that a batch is selected with"] = 100
+    targets: Annotated[int, "pool items, drawn at random each round, whose predictions EPIG is about"] = 200
+    evaluate: Annotated[
+        Literal["predict", "mean"], "test predictions: one pass with dropout off, or the mean of `draws` draws"
+    ] = "predict"
+
+    @property
+    def choices(self) -> dict[str, object]:
+        """The fields as JSON: what a results folder records."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def documented(protocol: Protocol) -> list[tuple[str, object, str]]:
+    """(field, value, what it means) of every choice."""
+    hints = get_type_hints(Protocol, include_extras=True)
+    return [(name, getattr(protocol, name), hint.__metadata__[0]) for name, hint in hints.items()]
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol called `name`; raises `ProtocolError` with the nearest names.
+
+    >>> protocol("digits").batch
+    10
+    """
+    if name not in PROTOCOLS:
+        near = get_close_matches(name, PROTOCOLS) or sorted(PROTOCOLS)
+        raise ProtocolError(f"there is no protocol called {name}; did you mean {', '.join(near)}?")
+    return PROTOCOLS[name]
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+_DIGITS: Final = Protocol(
+    name="digits",
+    summary="1,797 handwritten digits of 8 x 8 pixels: which strategies beat random on a clean pool",
+    dataset="digits",
+    network="digits-mlp",
+    training=Training(epochs=40, batch=64, samples_per_epoch=640),
+    batch=5,
+    rounds=20,
+    strategies=("random", "margin", "bald", "mean-std", "batchbald", "power-bald"),
+)
+
+_ALL: Final = (
+    Protocol(
+        name="demo",
+        summary="real MNIST on two cores in a few minutes: how many labels active learning saves",
+        dataset="mnist",
+        network="dbal-cnn",
+        training=Training(epochs=40, batch=32),
+        batch=20,
+        rounds=7,
+        strategies=("random", "margin", "batchbald"),
+        seeds=(0, 1),
+        pool_size=10_000,
+        draws=50,
+    ),
+    _DIGITS,
+    replace(
+        _DIGITS,
+        name="repeated-digits",
+        summary="the digits five times over with a little noise: what near-duplicates do to top-k",
+        copies=5,
+        noise=0.05,
+    ),
+    Protocol(
+        name="two-moons",
+        summary="two interleaved half circles in the plane, 5 labels a round",
+        dataset="two-moons",
+        network="two-moons-mlp",
+        training=Training(epochs=300, batch=None, lr=1e-2, decay=0.0005),
+        batch=5,
+        rounds=18,
+        strategies=("random", "margin", "entropy", "bald"),
+        initial_per_class=5,
+        draws=50,
+    ),
+)
+
+PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType({protocol.name: protocol for protocol in _ALL})
+"""The protocols by name."""

@@ -1,0 +1,152 @@
+"""A report on a results folder: summary.json, curves.png and report.html, which holds all it needs.
+
+Needs matplotlib and Jinja2: pip install 'asktell[report]'.
+"""
+
+import base64
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from asktell.errors import DataError
+from asktell.experiments import curves, figures
+from asktell.experiments.curves import Cell, Key, Results
+from asktell.experiments.statistics import TARGETS, Estimate
+from asktell.experiments.summary import ProtocolSummary, as_json, summarise
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what it says: per protocol a headline and its strategies; what is still to run."""
+
+    protocols: tuple[ProtocolSummary, ...]
+    missing: tuple[Key, ...]
+    unfinished: tuple[Cell, ...]
+    summary: Path
+    figure: Path
+    page: Path
+
+
+def write_report(folder: Path, *, command: str) -> Report:
+    """Write summary.json, curves.png and report.html into `folder` from the results there.
+
+    `command` is shown as what made the results. Raises `DataError` where nothing has finished, where results are
+    damaged, and without matplotlib or Jinja2.
+    """
+    template = _template()
+    results = curves.read(folder)
+    summaries = summarise(results)
+    picture = figures.png(figures.learning_curves(results.curves))
+    page = template.render(
+        command=command,
+        versions=_versions(),
+        sections=[_section(summary, results) for summary in summaries],
+        targets=TARGETS,
+        missing=results.missing,
+        unfinished=results.unfinished,
+    )
+    text = json.dumps(as_json(summaries, results), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    written = {"summary.json": (text + "\n").encode(), "curves.png": picture, "report.html": page.encode()}
+    paths = [_write(folder / name, content) for name, content in written.items()]
+    return Report(summaries, results.missing, results.unfinished, *paths)
+
+
+def _section(summary: ProtocolSummary, results: Results) -> dict[str, object]:
+    own = [curve for curve in results.curves if curve.protocol == summary.protocol]
+    picture = base64.b64encode(figures.png(figures.learning_curves(own), dpi=220)).decode()
+    return {
+        "summary": summary,
+        "picture": picture,
+        "fields": results.protocols.get(summary.protocol, {}),
+        "phases": sorted({phase for s in summary.strategies for phase in s.seconds}),
+    }
+
+
+def _template() -> "Template":
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise DataError("reports need Jinja2: pip install 'asktell[report]'") from None
+    text = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": _percent, "points": _points, "field": _field, "saved": _saved}
+    return environment.from_string(text)
+
+
+def _percent(estimate: Estimate) -> str:
+    """Mean in percent, and its interval or range.
+
+    >>> _percent(Estimate(0.9, 0.88, 0.925, 5))
+    '90.0 [88.0, 92.5]'
+    """
+    if estimate.seeds == 1:
+        return f"{100 * estimate.mean:.1f}"
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.mean:.1f} " + (
+        f"[{low:.1f}, {high:.1f}]" if estimate.is_interval else f"({low:.1f} to {high:.1f})"
+    )
+
+
+def _points(estimate: Estimate) -> str:
+    """A difference in percentage points, signed.
+
+    >>> _points(Estimate(0.02, 0.01, 0.03, 1))
+    '+2.0'
+    """
+    mean, low, high = (f"{100 * value:+.1f}" for value in (estimate.mean, estimate.low, estimate.high))
+    if estimate.seeds == 1:
+        return mean
+    return f"{mean} [{low}, {high}]" if estimate.is_interval else f"{mean} ({low} to {high})"
+
+
+def _saved(by_seed: Mapping[int, int | None]) -> str:
+    """Labels saved: mean and range over the common seeds, or in how many of them nothing can be said.
+
+    >>> _saved({0: 40, 1: 20}), _saved({0: 40, 1: None})
+    ('+30 (+20 to +40)', 'unknown in 1 of 2 seeds')
+    """
+    known = [n for n in by_seed.values() if n is not None]
+    if len(known) < len(by_seed):
+        return f"unknown in {len(by_seed) - len(known)} of {len(by_seed)} seeds"
+    if not known:
+        return "no common seed"
+    mean = f"{fmean(known):+.1f}".removesuffix(".0")
+    return mean if min(known) == max(known) else f"{mean} ({min(known):+d} to {max(known):+d})"
+
+
+def _field(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: _version(name) for name in ("torch", "numpy", "asktell")}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed as a package"
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Whole or not at all."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".report-") as unfinished:
+            partial = Path(unfinished) / path.name
+            partial.write_bytes(content)
+            os.replace(partial, path)
+    except OSError as error:
+        raise DataError(f"cannot write {path} ({error})") from error
+    return path

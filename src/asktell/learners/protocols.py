@@ -1,0 +1,37 @@
+"""What a learner is: a way of fitting that gives a posterior."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from asktell.posteriors import Posterior
+from asktell.rows import Rows
+
+
+@dataclass(frozen=True)
+class Round:
+    """What there is to learn from: labels are int64 in 0..c-1, row-aligned with `inputs`."""
+
+    number: int
+    classes: tuple[str, ...]
+    inputs: Rows
+    labels: Tensor
+    validation: tuple[Rows, Tensor] | None = None
+    unlabelled: Rows | None = None
+    previous: Posterior | None = None
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A way of fitting."""
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """The evidence that its posteriors give."""
+        ...
+
+    def fit(self, round: Round, *, generator: torch.Generator) -> Posterior:  # noqa: A002
+        """Fit on the labelled rows."""
+        ...

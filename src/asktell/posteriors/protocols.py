@@ -1,0 +1,62 @@
+"""What a posterior is: something finished that fixes k functions and evaluates the same k on every item."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from asktell.arrays import Features, LogProbs, PointLogProbs
+from asktell.rows import Rows
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """k fixed functions. Pure: what a row gets depends on no chunk, call or order."""
+
+    def log_probs(self, inputs: Rows) -> LogProbs:
+        """Log-probabilities of the k functions on every row."""
+        ...
+
+    def over(self, inputs: Rows) -> Rows:
+        """The same, computed on demand."""
+        ...
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """A distribution over functions, after fitting."""
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """The evidence it can give, by name."""
+        ...
+
+    @property
+    def distinct(self) -> int | None:
+        """How many different functions it has: 1 = deterministic, None = unlimited."""
+        ...
+
+    def draw(self, k: int, *, generator: torch.Generator) -> Draws:
+        """Fix k functions; takes one key from the generator. Raises if k > distinct."""
+        ...
+
+    def predict(self, inputs: Rows) -> PointLogProbs:
+        """Log-probabilities to predict with; deterministic: dropout is off."""
+        ...
+
+
+@runtime_checkable
+class OffersPoint(Protocol):
+    """A posterior with one deterministic pass."""
+
+    def point_log_probs(self, inputs: Rows) -> PointLogProbs:
+        """Log-probabilities of the deterministic pass."""
+        ...
+
+
+@runtime_checkable
+class OffersFeatures(Protocol):
+    """A posterior whose network has penultimate activations."""
+
+    def features(self, inputs: Rows) -> Features:
+        """Penultimate activations, from the same deterministic pass as `point_log_probs`."""
+        ...

@@ -1,0 +1,91 @@
+"""A grid of real processes: kills, other numbers of jobs, two at once, failures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from asktell.errors import ProtocolError
+from asktell.experiments import grid
+from asktell.experiments.cell import Cell
+from asktell.experiments.protocols import protocol
+
+SMALL = replace(protocol("two-moons"), rounds=2)
+
+
+def command(out: Path, jobs: int) -> list[str]:
+    words = ["experiment", "run", "two-moons", "--strategies", "random,bald", "--seeds", "0", "--rounds", "2"]
+    return [sys.executable, "-m", "asktell.cli", *words, "--jobs", str(jobs), "--out", str(out)]
+
+
+def cells(out: Path) -> dict[str, list[dict[str, object]]]:
+    """Every cell's rounds, without what a clock says."""
+    found = {}
+    for file in sorted((out / "cells").glob("*.jsonl")):
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        found[file.name] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return found
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_with_other_jobs_it_asks_the_same(tmp_path: Path) -> None:
+    subprocess.run(command(tmp_path / "whole", 1), check=True, capture_output=True, timeout=200)
+    killed = subprocess.Popen(command(tmp_path / "killed", 2), start_new_session=True, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 100
+    while not any(cells(tmp_path / "killed").values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert sum(map(len, cells(tmp_path / "killed").values())) < 6
+    subprocess.run(command(tmp_path / "killed", 2), check=True, capture_output=True, timeout=200)
+    assert cells(tmp_path / "killed") == cells(tmp_path / "whole")
+    again = subprocess.run(command(tmp_path / "killed", 2), check=True, capture_output=True, timeout=200)
+    assert b"2 cells are done" in again.stdout
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+    chosen = grid.plan(replace(SMALL, rounds=0), ["random", "margin"], [0], tmp_path)
+    chosen[0].work.mkdir(parents=True)
+    (chosen[0].work / "project.db").write_bytes(b"this is no database" * 300)
+    with pytest.raises(grid.CellsFailedError, match="two-moons--random--0: ") as failed:
+        grid.run(chosen, jobs=2)
+    assert list(failed.value.logs) == ["two-moons--random--0"]
+    assert chosen[1].finished
+
+
+def test_a_folder_holds_one_version_of_a_protocol(tmp_path: Path) -> None:
+    grid.plan(SMALL, ["random"], [0], tmp_path)
+    grid.plan(replace(SMALL, rounds=5), ["random", "bald"], [0, 1], tmp_path)
+    with pytest.raises(ProtocolError, match="another batch, draws; choose another folder"):
+        grid.plan(replace(SMALL, batch=2, draws=3), ["random"], [0], tmp_path)
+    planned = json.loads((tmp_path / "plan.json").read_text())
+    assert planned == [["two-moons", name, seed] for seed in (0, 1) for name in ("random", "bald")]
+
+
+def test_an_unknown_strategy_stops_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match="did you mean"):
+        grid.plan(SMALL, ["batch-bald"], [0], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_two_processes_do_not_run_one_cell(tmp_path: Path) -> None:
+    cell = Cell(SMALL, "random", 0, tmp_path)
+    with (
+        grid._alone(cell),
+        pytest.raises(ProtocolError, match="another process is running two-moons--random--0"),
+        grid._alone(cell),
+    ):
+        pass
+
+
+def test_commands_are_noted_once(tmp_path: Path) -> None:
+    for line in ("asktell a", "asktell b", "asktell a"):
+        grid.record_command(tmp_path, line)
+    assert json.loads((tmp_path / "commands.json").read_text()) == ["asktell a", "asktell b"]
