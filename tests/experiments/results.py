@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asktell.experiments.curves import Cell, Curve, read_cell
+from asktell.experiments.curves import Curve, RecordedCell, read_cell
 
 
 def rows(
@@ -50,7 +50,7 @@ def write(folder: Path, content: Sequence[Mapping[str, object]], name: str | Non
     return path
 
 
-def cell(folder: Path, accuracies: Sequence[float], **changes: object) -> Cell:
+def cell(folder: Path, accuracies: Sequence[float], **changes: object) -> RecordedCell:
     """A cell as it is read back."""
     found = read_cell(write(folder, rows(accuracies, **changes)))  # type: ignore[arg-type]
     assert found is not None

@@ -41,12 +41,13 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path, cut: int) -> N
     assert not found.finished
 
 
-def test_a_whole_last_line_counts_without_its_newline(tmp_path: Path) -> None:
+def test_a_last_line_without_its_newline_was_never_acknowledged(tmp_path: Path) -> None:
     path = write(tmp_path, rows([0.5, 0.6]))
     path.write_bytes(path.read_bytes()[:-1])
     found = curves.read_cell(path)
     assert found is not None
-    assert found.finished
+    assert [outcome.round for outcome in found.outcomes] == [0]
+    assert not found.finished
 
 
 @pytest.mark.parametrize("damage", ["{", "", "[1]", "\x00\x00"])

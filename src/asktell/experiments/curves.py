@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asktell.errors import DataError
+from asktell.experiments import lines
 
 Key = tuple[str, str, int]
 """(protocol, strategy, seed): which cell."""
@@ -37,7 +38,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Cell:
+class RecordedCell:
     """One run of one strategy from one seed, round by round."""
 
     protocol: str
@@ -67,14 +68,14 @@ class Curve:
 
     protocol: str
     strategy: str
-    cells: tuple[Cell, ...]
+    cells: tuple[RecordedCell, ...]
 
 
 @dataclass(frozen=True)
 class Results:
     """What a results folder holds, sorted; `planned` and `protocols` are empty where they were not recorded."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[RecordedCell, ...]
     planned: tuple[Key, ...]
     protocols: Mapping[str, Mapping[str, object]]
 
@@ -84,7 +85,7 @@ class Results:
         return tuple(sorted(set(self.planned) - {cell.key for cell in self.cells}))
 
     @property
-    def unfinished(self) -> tuple[Cell, ...]:
+    def unfinished(self) -> tuple[RecordedCell, ...]:
         """Cells that have not come to their end; no curve holds them."""
         return tuple(cell for cell in self.cells if not cell.finished)
 
@@ -112,9 +113,9 @@ def read(folder: Path) -> Results:
     )
 
 
-def read_cell(path: Path) -> Cell | None:
+def read_cell(path: Path) -> RecordedCell | None:
     """The cell in one file, None without a finished round. Raises `DataError` naming the damaged line."""
-    rows = [(f"{path}, line {number}", row) for number, row in _objects(path)]
+    rows = [(f"{path}, line {number}", row) for number, row in enumerate(lines.read(path), 1)]
     if not rows:
         return None
     keys = {_key(row, where) for where, row in rows}
@@ -122,32 +123,7 @@ def read_cell(path: Path) -> Cell | None:
         raise DataError(f"{path} mixes several cells: {', '.join(map(str, sorted(keys)))}")
     outcomes = tuple(_outcome(row, where) for where, row in rows)
     _check_order(outcomes, [where for where, _ in rows])
-    return Cell(*keys.pop(), outcomes)
-
-
-def _objects(path: Path) -> list[tuple[int, dict[str, object]]]:
-    """(line number, object) of every whole line."""
-    lines = _bytes(path).split(b"\n")
-    whole, cut_off = lines[:-1], lines[-1]
-    found = [(number, _object(line, f"{path}, line {number}")) for number, line in enumerate(whole, 1)]
-    if cut_off and (last := _try_object(cut_off)) is not None:
-        found.append((len(lines), last))
-    return found
-
-
-def _object(line: bytes, where: str) -> dict[str, object]:
-    found = _try_object(line)
-    if found is None:
-        raise DataError(f"{where}: not a JSON object; repair the line, or delete the file and run that cell again")
-    return found
-
-
-def _try_object(line: bytes) -> dict[str, object] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+    return RecordedCell(*keys.pop(), outcomes)
 
 
 def _bytes(path: Path) -> bytes:
@@ -212,7 +188,7 @@ def _check_order(outcomes: Sequence[Outcome], places: Sequence[str]) -> None:
             )
 
 
-def _check_unique(cells: Sequence[Cell], folder: Path) -> None:
+def _check_unique(cells: Sequence[RecordedCell], folder: Path) -> None:
     keys = [cell.key for cell in cells]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise DataError(f"{folder}: two files hold the cell {twice[0]}; keep one of them")

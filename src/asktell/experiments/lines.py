@@ -12,12 +12,15 @@ Line = dict[str, object]
 def read(file: Path) -> list[Line]:
     """The whole lines of `file`; none if it does not exist. An end without its newline was never acknowledged.
 
-    Raises `DataError` naming the file and the line for one that is no JSON object.
+    Raises `DataError` naming the file and the line for one that is no JSON object, or a file that cannot be read.
     """
     if not file.exists():
         return []
-    whole = file.read_text(encoding="utf-8").split("\n")[:-1]
-    return [_parsed(text, file, number) for number, text in enumerate(whole, 1)]
+    try:
+        whole = file.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error})") from error
+    return [_parsed(line, f"{file}, line {number}") for number, line in enumerate(whole, 1)]
 
 
 def rewrite(file: Path, lines: list[Line]) -> None:
@@ -44,11 +47,11 @@ def _write(file: Path, mode: str, text: str) -> None:
         os.fsync(stream.fileno())
 
 
-def _parsed(text: str, file: Path, number: int) -> Line:
+def _parsed(text: bytes, where: str) -> Line:
     try:
         line = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file}, line {number} is not JSON: {error}; mend or delete the file") from None
+    except ValueError:
+        line = None
     if not isinstance(line, dict):
-        raise DataError(f"{file}, line {number} is not an object; mend or delete the file")
+        raise DataError(f"{where}: not a JSON object; repair the line, or delete the file and run that cell again")
     return line

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from asktell.errors import DataError
 from asktell.experiments import curves, figures
-from asktell.experiments.curves import Cell, Key, Results
+from asktell.experiments.curves import Key, RecordedCell, Results
 from asktell.experiments.statistics import TARGETS, Estimate
 from asktell.experiments.summary import ProtocolSummary, as_json, summarise
 
@@ -32,7 +32,7 @@ class Report:
 
     protocols: tuple[ProtocolSummary, ...]
     missing: tuple[Key, ...]
-    unfinished: tuple[Cell, ...]
+    unfinished: tuple[RecordedCell, ...]
     summary: Path
     figure: Path
     page: Path

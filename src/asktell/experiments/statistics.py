@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 
 from asktell.errors import DataError
-from asktell.experiments.curves import Cell
+from asktell.experiments.curves import RecordedCell
 
 INTERVAL_SEEDS = 5
 TARGETS = (90, 95, 97)
@@ -50,12 +50,12 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half, seeds)
 
 
-def accuracy_by_size(cells: Sequence[Cell]) -> dict[int, Estimate]:
+def accuracy_by_size(cells: Sequence[RecordedCell]) -> dict[int, Estimate]:
     """Accuracy at each training-set size, over the seeds that have it."""
     return _by_size([cell.accuracies for cell in cells])
 
 
-def difference_by_size(cells: Sequence[Cell], reference: Sequence[Cell]) -> dict[int, Estimate]:
+def difference_by_size(cells: Sequence[RecordedCell], reference: Sequence[RecordedCell]) -> dict[int, Estimate]:
     """Accuracy minus the reference's at each training-set size, paired by seed; empty without a common seed."""
     theirs = {cell.seed: cell.accuracies for cell in reference}
     pairs = [(cell.accuracies, theirs[cell.seed]) for cell in cells if cell.seed in theirs]
@@ -67,7 +67,7 @@ def _by_size(curves: Sequence[Mapping[int, float]]) -> dict[int, Estimate]:
     return {n: estimate([curve[n] for curve in curves if n in curve]) for n in sizes}
 
 
-def labels_to(cell: Cell, target: int) -> int | None:
+def labels_to(cell: RecordedCell, target: int) -> int | None:
     """The smallest training-set size at which the accuracy was at least `target` %; None if it never was."""
     return next((o.n_labelled for o in cell.outcomes if o.accuracy >= target / 100), None)
 
@@ -102,12 +102,14 @@ class Crossing:
         return f"{start}not reached in {missed} of {seeds} seeds"
 
 
-def crossing(cells: Sequence[Cell], target: int) -> Crossing:
+def crossing(cells: Sequence[RecordedCell], target: int) -> Crossing:
     """Labels to `target` % in every seed."""
     return Crossing(target, {cell.seed: labels_to(cell, target) for cell in cells})
 
 
-def labels_saved(cells: Sequence[Cell], reference: Sequence[Cell], target: int) -> dict[int, int | None]:
+def labels_saved(
+    cells: Sequence[RecordedCell], reference: Sequence[RecordedCell], target: int
+) -> dict[int, int | None]:
     """The reference's labels to `target` % minus these, by common seed; None where either did not reach it."""
     ours, theirs = crossing(cells, target).by_seed, crossing(reference, target).by_seed
     return {seed: _minus(theirs[seed], ours[seed]) for seed in ours if seed in theirs}
@@ -117,7 +119,7 @@ def _minus(a: int | None, b: int | None) -> int | None:
     return None if a is None or b is None else a - b
 
 
-def area(cell: Cell, *, until: int | None = None) -> float:
+def area(cell: RecordedCell, *, until: int | None = None) -> float:
     """Mean accuracy along the curve: the area under it by trapezoids, divided by the range of training-set sizes.
 
     `until` leaves out larger training sets, so that curves of different lengths compare. Raises `DataError` if that
@@ -132,20 +134,20 @@ def area(cell: Cell, *, until: int | None = None) -> float:
     return sum((n - m) * (a + b) / 2 for (m, a), (n, b) in steps) / (points[-1][0] - points[0][0])
 
 
-def fill_share(cells: Iterable[Cell]) -> float:
+def fill_share(cells: Iterable[RecordedCell]) -> float:
     """The share of all picks that were fill; 0 if nothing was asked."""
     rounds = [(outcome.fill_share * len(outcome.ids), len(outcome.ids)) for c in cells for outcome in c.outcomes]
     asked = sum(n for _, n in rounds)
     return sum(filled for filled, _ in rounds) / asked if asked else 0.0
 
 
-def saturated_share(cells: Iterable[Cell]) -> float:
+def saturated_share(cells: Iterable[RecordedCell]) -> float:
     """The share of the rounds that asked in which the batch method saturated; 0 if nothing was asked."""
     asking = [outcome for cell in cells for outcome in cell.outcomes if outcome.ids]
     return sum(o.saturated_at is not None for o in asking) / len(asking) if asking else 0.0
 
 
-def seconds_by_phase(cells: Sequence[Cell]) -> dict[str, float]:
+def seconds_by_phase(cells: Sequence[RecordedCell]) -> dict[str, float]:
     """Seconds of a whole run by phase, mean over the seeds."""
     phases = sorted({phase for cell in cells for o in cell.outcomes for phase in o.seconds})
     return {p: fmean(sum(o.seconds.get(p, 0.0) for o in cell.outcomes) for cell in cells) for p in phases}
