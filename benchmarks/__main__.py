@@ -53,8 +53,10 @@ def page(rows: list[list[str]]) -> str:
 
 
 def main() -> None:
+    print("batchbald against batchbald-redux: some five minutes", flush=True)
     with contextlib.redirect_stderr(io.StringIO()):  # redux draws progress bars
         selection = batchbald.measure()
+    print("MC-dropout draws against full passes: some two minutes", flush=True)
     drawing = draws.measure()
     results = {"machine": machine(), "batchbald": selection, "draws": drawing}
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -17,15 +17,20 @@ app = typer.Typer(
 app.add_typer(experiment.app, name="experiment")
 
 
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    """Options of `asktell` itself."""
-    if version:
+def _print_version(wanted: bool) -> bool:
+    if wanted:
         typer.echo(f"asktell {asktell.__version__}")
         raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Options of `asktell` itself."""
 
 
 @app.command()

@@ -22,24 +22,32 @@ def print_report(folder: Path) -> None:
     results = curves.read(folder)
     console = Console()
     for summary in summarise(results):
-        console.print(_table(summary))
+        console.print(_accuracies(summary))
+        console.print(_labels(summary))
         console.print(summary.headline + "\n", highlight=False, soft_wrap=True)
     for protocol, strategy, seed in results.missing:
         typer.echo(f"not run yet: {protocol}--{strategy}--{seed}")
     for cell in results.unfinished:
         typer.echo(f"not finished: {cell.protocol}--{cell.strategy}--{cell.seed}, round {cell.outcomes[-1].round}")
-    written = write_report(folder, command=_commands(folder))
+    with Console(stderr=True).status("drawing the curves"):
+        written = write_report(folder, command=_commands(folder))
     typer.echo(f"wrote {written.summary}, {written.figure} and {written.page}")
 
 
-def _table(summary: ProtocolSummary) -> Table:
+def _accuracies(summary: ProtocolSummary) -> Table:
     sizes = _few(summary.sizes)
-    crossings = [f"to {crossing.target} %" for crossing in summary.strategies[0].crossings]
-    title = f"{summary.protocol}: test accuracy, %, by labels the model was trained on"
-    table = Table("strategy", *map(str, sizes), *crossings, title=title, title_justify="left")
+    title = f"{summary.protocol}: test accuracy, %, by labels the model was trained on (mean over seeds)"
+    table = Table("strategy", "seeds", *map(str, sizes), title=title, title_justify="left")
     for strategy in summary.strategies:
-        accuracies = [_percent(strategy, size) for size in sizes]
-        table.add_row(strategy.strategy, *accuracies, *map(str, strategy.crossings))
+        table.add_row(strategy.strategy, str(len(strategy.seeds)), *(_percent(strategy, size) for size in sizes))
+    return table
+
+
+def _labels(summary: ProtocolSummary) -> Table:
+    targets = [f"{crossing.target} %" for crossing in summary.strategies[0].crossings]
+    table = Table("strategy", *targets, title="labels to an accuracy of", title_justify="left")
+    for strategy in summary.strategies:
+        table.add_row(strategy.strategy, *map(str, strategy.crossings))
     return table
 
 

@@ -8,7 +8,7 @@ without a line is not asked again.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,7 +27,7 @@ from asktell.posteriors import HasWeights, MCDropout, Posterior, load_weights, m
 from asktell.project import Project
 from asktell.randomness import derive
 from asktell.rows import Rows, TensorRows
-from asktell.strategies import Recipe, recipe
+from asktell.strategies import OfMean, Recipe, Strategy, recipe
 from asktell.training import network
 from asktell.types import Candidates, Query
 
@@ -113,16 +113,18 @@ class _Running:
     project: Project
     data: Split
     done: list[Line]
-    recipe: Recipe = field(init=False)
+    strategy: Strategy = field(init=False)
     learner: Learner = field(init=False)
     loop: Loop = field(init=False)
     oracle: SimulatedOracle = field(init=False)
     previous: Posterior | None = None
 
     def __post_init__(self) -> None:
-        self.recipe = recipe(self.cell.strategy)
-        self.learner = _learner(self.cell.protocol, self.recipe)
-        self.loop = Loop(self.project, self.recipe.strategy, seed=self.cell.seed)
+        chosen = recipe(self.cell.strategy)
+        self.strategy = strategy_of(self.cell.protocol, chosen)
+        self.learner = _learner(self.cell.protocol, chosen)
+        check_offered(self.strategy.needs, self.learner.offers, f"protocol {self.cell.protocol.name}")
+        self.loop = Loop(self.project, self.strategy, seed=self.cell.seed)
         self.oracle = SimulatedOracle(self.data.truth())
         self.project_tells_what_is_written()
         self.previous = self._previous()
@@ -164,7 +166,7 @@ class _Running:
 
     def _evidence(self, posterior: Posterior, snapshot: Candidates, number: int) -> Evidence:
         return gather(
-            self.recipe.strategy.needs,
+            self.strategy.needs,
             posterior,
             snapshot,
             self.data.inputs(),
@@ -255,10 +257,12 @@ class _Stopwatch:
 
 def _learner(protocol: Protocol, chosen: Recipe) -> Learner:
     learner: Learner = SingleNetwork(network(protocol.network), protocol.training, restart=protocol.restart)
-    if chosen.wrap is not None:
-        learner = chosen.wrap(learner)
-    check_offered(chosen.strategy.needs, learner.offers, f"protocol {protocol.name}")
-    return learner
+    return learner if chosen.wrap is None else chosen.wrap(learner)
+
+
+def strategy_of(protocol: Protocol, chosen: Recipe) -> Strategy:
+    """The recipe's strategy with the protocol's choices."""
+    return replace(chosen.strategy, point=protocol.point) if isinstance(chosen.strategy, OfMean) else chosen.strategy
 
 
 def _said(query: Query | None) -> Line:

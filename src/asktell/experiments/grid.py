@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asktell.errors import AsktellError, ProtocolError
 from asktell.experiments import lines
-from asktell.experiments.cell import Cell, run_cell
+from asktell.experiments.cell import Cell, run_cell, strategy_of
 from asktell.experiments.protocols import Protocol, protocol
 from asktell.strategies import recipe
 
@@ -37,13 +37,12 @@ class CellsFailedError(AsktellError, RuntimeError):
 
 
 def plan(chosen: Protocol, strategies: Sequence[str], seeds: Sequence[int], out: Path) -> list[Cell]:
-    """The cells of a grid, seeds first, so that few finished cells make a whole comparison.
+    """The cells of a grid: seed by seed, so that few finished cells make a whole comparison; costly ones first.
 
     Raises `ProtocolError` for an unknown strategy, or if `out` holds the same protocol with other choices.
     """
-    for name in strategies:
-        recipe(name)
-    cells = [Cell(chosen, strategy, seed, out) for seed in seeds for strategy in strategies]
+    ordered = sorted(strategies, key=lambda name: _cheapness(chosen, name))
+    cells = [Cell(chosen, strategy, seed, out) for seed in seeds for strategy in ordered]
     _record_protocol(chosen, out)
     _record_plan(cells, out)
     return cells
@@ -94,6 +93,12 @@ def main(arguments: Sequence[str]) -> None:
 
     with _alone(cell):
         run_cell(cell, progress=stop_with_parent)
+
+
+def _cheapness(chosen: Protocol, name: str) -> int:
+    """0 for a strategy that draws, 1 for one pass over the pool, 2 for none."""
+    needs = strategy_of(chosen, recipe(name)).needs
+    return 0 if "log_probs" in needs else 1 if needs else 2
 
 
 def _start(cell: Cell) -> "subprocess.Popen[bytes]":

@@ -35,6 +35,7 @@ class Protocol:
     normalise: Annotated[tuple[float, float] | None, "(mean, std) that standardise inputs; None = as they are"] = None
     restart: Annotated[Literal["cold", "warm"], "weights at the start of a round: fresh, or the last round's"] = "cold"
     draws: Annotated[int, "k, posterior draws that a batch is selected with"] = 100
+    point: Annotated[bool, "margin, entropy and least-confident from one pass with dropout off, not the draws"] = False
     targets: Annotated[int, "pool items, drawn at random each round, whose predictions EPIG is about"] = 200
     evaluate: Annotated[
         Literal["predict", "mean"], "test predictions: one pass with dropout off, or the mean of `draws` draws"
@@ -85,13 +86,14 @@ _ALL: Final = (
         summary="real MNIST on two cores in a few minutes: how many labels active learning saves",
         dataset="mnist",
         network="dbal-cnn",
-        training=Training(epochs=40, batch=32),
+        training=Training(epochs=10, batch=16, samples_per_epoch=320),
         batch=20,
         rounds=7,
         strategies=("random", "margin", "batchbald"),
         seeds=(0, 1),
         pool_size=10_000,
         draws=50,
+        point=True,
     ),
     _DIGITS,
     replace(

@@ -11,6 +11,7 @@ from asktell.strategies.ranking import (
     MaxKL,
     MCVariationRatio,
     MeanStd,
+    OfMean,
     VoteEntropy,
 )
 from asktell.strategies.registry import Recipe, from_json, recipe, recipes, register, to_json
@@ -26,6 +27,7 @@ __all__ = [
     "Margin",
     "MaxKL",
     "MeanStd",
+    "OfMean",
     "Power",
     "Random",
     "Recipe",

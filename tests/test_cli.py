@@ -1,0 +1,120 @@
+"""The command line as its users see it: output, errors in one line, exit codes, what is imported."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asktell.cli import main
+from asktell.project import Project
+from asktell.types import SKIP
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Path:
+    with Project.create(tmp_path / "Vögel", ["a", "b", "c", "d"], classes=["owl", "Zaunkönig"], budget=9) as project:
+        project.tell(["a", "b", "c"], ["owl", "owl", SKIP], "ann")
+    return tmp_path / "Vögel"
+
+
+def run(
+    *words: str | Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `asktell WORDS`."""
+    monkeypatch.setattr(sys, "argv", ["asktell", *map(str, words)])
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
+
+def test_status_tells_what_the_project_holds(birds: Path, capsys: Capture, monkeypatch: Patch) -> None:
+    code, out, _ = run("status", birds, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 0
+    for text in ("1 free", "2 labelled", "1 skipped", "owl 2", "Zaunkönig 0", "9 of 9 left"):
+        assert text in out
+    code, out, _ = run("status", birds, "--json", capsys=capsys, monkeypatch=monkeypatch)
+    found = json.loads(out)
+    assert found["states"] == {"free": 1, "pending": 0, "labelled": 2, "skipped": 1, "withdrawn": 0}
+    assert found["labels"] == {"owl": 2, "Zaunkönig": 0}
+    assert found["budget"] == {"limit": 9, "spent": 0, "pending": 0, "left": 9}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["status", "nowhere"], "nowhere is not a project"),
+        (["experiment", "show", "digit"], "did you mean digits"),
+        (["experiment", "run", "digits", "--strategies", "batch-bald", "--out", "x"], "did you mean batchbald"),
+        (["experiment", "report", "nowhere"], "nowhere holds no results"),
+    ],
+)
+def test_what_goes_wrong_is_one_line_and_exit_code_1(
+    words: list[str], message: str, tmp_path: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*words, capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, out) == (1, "")
+    assert err.startswith("asktell: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["experiment", "run", "digits"], ["experiment", "run", "digits", "--seeds", "a", "--out", "x"]]
+)
+def test_wrong_usage_is_exit_code_2(words: list[str], capsys: Capture, monkeypatch: Patch) -> None:
+    code, _, err = run(*words, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 2
+    assert "Usage" in err
+
+
+def test_list_and_show_name_every_choice(capsys: Capture, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = run("experiment", "list", capsys=capsys, monkeypatch=monkeypatch)
+    assert all(name in out for name in ("demo", "digits", "repeated-digits", "two-moons"))
+    _, out, _ = run("experiment", "show", "repeated-digits", capsys=capsys, monkeypatch=monkeypatch)
+    assert all(name in out for name in ("copies", "noise", "0.05", "standard deviation", "training", "evaluate"))
+
+
+def test_every_command_has_help_with_an_example(capsys: Capture, monkeypatch: Patch) -> None:
+    for words in (
+        ["status"],
+        ["experiment", "list"],
+        ["experiment", "show"],
+        ["experiment", "run"],
+        ["experiment", "report"],
+    ):
+        code, out, _ = run(*words, "--help", capsys=capsys, monkeypatch=monkeypatch)
+        assert code == 0
+        assert f"Example: asktell {' '.join(words)}" in " ".join(out.split())
+
+
+def test_help_and_status_load_no_torch(birds: Path) -> None:
+    for words in (["--help"], ["--version"], ["status", str(birds)]):
+        code = (
+            "import sys, atexit\n"
+            "atexit.register(lambda: print('heavy:', [m for m in ('torch', 'numpy', 'sklearn') if m in sys.modules]))\n"
+            f"sys.argv = ['asktell', *{words!r}]\n"
+            "from asktell.cli import main\nmain()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip().endswith("heavy: []")
+
+
+def test_importing_asktell_loads_no_torch_and_every_name_is_there() -> None:
+    code = "import sys, asktell; print('torch' in sys.modules); "
+    code += "print([name for name in asktell.__all__ if not hasattr(asktell, name)])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split("\n")[:2] == ["False", "[]"]
