@@ -48,7 +48,7 @@ def probabilities(log_probs: Tensor, name: str = "log_probs") -> tuple[Tensor, T
             f"{name} must be floating point with at least one draw and one class, "
             f"not {log_probs.dtype} of shape {list(log_probs.shape)}"
         )
-    log_p = log_probs.double()
+    log_p = log_probs.detach().double()
     p = log_p.exp()
     total = p.sum(-1, keepdim=True)
     _check_rows(log_probs, p, total, name)

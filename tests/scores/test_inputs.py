@@ -85,6 +85,13 @@ def test_scores_are_float64_whatever_comes_in(f: Callable[[Tensor], Tensor], dty
         torch.testing.assert_close(values, f(full), rtol=0, atol=close)
 
 
+@pytest.mark.parametrize("f", ALL, ids=lambda f: f.__name__)
+def test_gradients_end_here(f: Callable[[Tensor], Tensor]) -> None:
+    log_probs = valid(10)
+    assert torch.equal(f(log_probs.clone().requires_grad_()), f(log_probs))
+    assert not f(log_probs.clone().requires_grad_()).requires_grad
+
+
 def test_half_types_are_renormalised() -> None:
     sure = torch.tensor([[[0.002, -7.0], [-7.0, 0.002]]], dtype=torch.float16)
     assert 0 <= scores.bald(sure).item() <= 0.6931472

@@ -99,7 +99,7 @@ class Crossing:
         if self.mean is not None:
             return _mean_and_range(self.reached)
         start = f"{_range(self.reached)}; " if self.reached else ""
-        return f"{start}not reached in {missed} of {seeds} seeds"
+        return f"{start}not reached in {missed} of {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def crossing(cells: Sequence[RecordedCell], target: int) -> Crossing:

@@ -61,7 +61,7 @@ def batchbald(
     check_batch(b, pool.n)
     if b == 0:
         return empty_selection()
-    joint = _given_joint(pool.shape, particles, given, generator)
+    joint = _given_joint(pool, particles, given, generator)
     return _Greedy(pool, joint, saturation, generator).pick(b)
 
 
@@ -265,22 +265,22 @@ class _Greedy:
 
 
 def _given_joint(
-    shape: tuple[int, int], particles: int, given: PendingLogProbs | Rows | None, generator: torch.Generator
+    pool: _Pool, particles: int, given: PendingLogProbs | Rows | None, generator: torch.Generator
 ) -> Joint:
     if particles < 1:
         raise SelectionError(f"batchbald needs at least one particle, not {particles}")
-    joint = Joint.start(shape[0], particles)
+    joint = Joint.start(pool.shape[0], particles, pool.device)
     if given is None or len(given) == 0:
         return joint
     rows = as_rows(given)
     log_probs = rows[0 : len(rows)]
     check_draws(log_probs, "given")
-    if tuple(log_probs.shape[1:]) != shape:
+    if tuple(log_probs.shape[1:]) != pool.shape:
         raise EvidenceError(
-            f"given has {list(log_probs.shape[1:])} draws and classes, log_probs {list(shape)}; "
+            f"given has {list(log_probs.shape[1:])} draws and classes, log_probs {list(pool.shape)}; "
             "both must come from the same draws of one posterior"
         )
     p, _ = probabilities(log_probs, "given")
-    for p_kc in p:
+    for p_kc in p.to(pool.device):
         joint = joint.extended(p_kc, generator)
     return joint

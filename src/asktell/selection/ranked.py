@@ -22,7 +22,7 @@ def top_k(scores: Scores, b: int, *, generator: torch.Generator) -> Selection:
     >>> top_k(torch.tensor([0.1, 0.9, 0.5]).double(), 2, generator=torch.Generator()).indices
     tensor([1, 2])
     """
-    _check_scores(scores)
+    scores = _checked(scores)
     check_batch(b, len(scores))
     picks = _descending(scores, generator)[:b]
     return Selection(picks, scores[picks])
@@ -37,14 +37,14 @@ def power_sample(scores: Scores, b: int, *, beta: float = 1.0, generator: torch.
     >>> power_sample(torch.tensor([0.0, 2.0]).double(), 1, generator=torch.Generator()).indices
     tensor([1])
     """
-    _check_scores(scores, finite=True)
+    scores = _checked(scores, finite=True)
     log_weights = torch.zeros_like(scores) if beta == 0 else beta * scores.clamp_min(0.0).log()
     return _gumbel_sample(scores, log_weights, b, beta, generator)
 
 
 def softmax_sample(scores: Scores, b: int, *, beta: float = 1.0, generator: torch.Generator) -> Selection:
     """Sample without replacement with weights exp(beta * score). Kirsch et al. 2023, section 3 ("softmax")."""
-    _check_scores(scores, finite=True)
+    scores = _checked(scores, finite=True)
     return _gumbel_sample(scores, beta * scores, b, beta, generator)
 
 
@@ -53,7 +53,7 @@ def softrank_sample(scores: Scores, b: int, *, beta: float = 1.0, generator: tor
 
     Kirsch et al. 2023, section 3 ("softrank").
     """
-    _check_scores(scores)
+    scores = _checked(scores)
     ranks = torch.empty_like(scores)
     ranks[_descending(scores, generator)] = torch.arange(1, len(scores) + 1, dtype=scores.dtype)
     return _gumbel_sample(scores, -beta * ranks.log(), b, beta, generator)
@@ -94,8 +94,11 @@ def _descending(values: Tensor, generator: torch.Generator) -> Tensor:
     return shuffled[values[shuffled].sort(descending=True, stable=True).indices]
 
 
-def _check_scores(scores: Tensor, finite: bool = False) -> None:
+def _checked(scores: Tensor, finite: bool = False) -> Tensor:
+    """The scores on the CPU, where ties and samples are drawn."""
+    scores = scores.detach().cpu()
     bad = ~scores.isfinite() if finite else scores.isnan()
     if bool(bad.any()):
         row = int(bad.nonzero()[0])
         raise EvidenceError(f"the score of row {row} is {scores[row].item()}; scores must be numbers")
+    return scores
