@@ -56,6 +56,7 @@ def test_status_tells_what_the_project_holds(birds: Path, capsys: Capture, monke
         (["experiment", "show", "digit"], "did you mean digits"),
         (["experiment", "run", "digits", "--strategies", "batch-bald", "--out", "x"], "did you mean batchbald"),
         (["experiment", "report", "nowhere"], "nowhere holds no results"),
+        (["experiment", "run", "digits", "--out", "/dev/null/x"], "choose another folder for the results"),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_exit_code_1(

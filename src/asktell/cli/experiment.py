@@ -74,8 +74,12 @@ def run(
         chosen = replace(chosen, rounds=rounds)
     cells = grid.plan(chosen, _names(strategies) or chosen.strategies, _numbers(seeds) or chosen.seeds, out)
     grid.record_command(out, shlex.join(["asktell", *sys.argv[1:]]))
-    with watching(cells) as watcher:
-        grid.run(cells, jobs=jobs, watcher=watcher)
+    try:
+        with watching(cells) as watcher:
+            grid.run(cells, jobs=jobs, watcher=watcher)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"{len(cells)} cells are done; asktell experiment report {shlex.quote(str(out))} shows what they found")
 
 

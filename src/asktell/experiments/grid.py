@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from asktell.errors import AsktellError, ProtocolError
+from asktell.errors import AsktellError, DataError, ProtocolError
 from asktell.experiments import lines
 from asktell.experiments.cell import Cell, run_cell, strategy_of
 from asktell.experiments.protocols import Protocol, protocol
@@ -33,7 +33,7 @@ class CellsFailedError(AsktellError, RuntimeError):
 
     def __str__(self) -> str:
         failed = "; ".join(f"{name}: {words}" for name, words in self.logs.items())
-        return f"{len(self.logs)} cells failed, the others are done; the same command tries again. {failed}"
+        return f"{len(self.logs)} of the cells failed, the others are done; the same command tries again. {failed}"
 
 
 def plan(chosen: Protocol, strategies: Sequence[str], seeds: Sequence[int], out: Path) -> list[Cell]:
@@ -41,8 +41,8 @@ def plan(chosen: Protocol, strategies: Sequence[str], seeds: Sequence[int], out:
 
     Raises `ProtocolError` for an unknown strategy, or if `out` holds the same protocol with other choices.
     """
-    ordered = sorted(strategies, key=lambda name: _cheapness(chosen, name))
-    cells = [Cell(chosen, strategy, seed, out) for seed in seeds for strategy in ordered]
+    ordered = sorted(dict.fromkeys(strategies), key=lambda name: _cheapness(chosen, name))
+    cells = [Cell(chosen, strategy, seed, out) for seed in dict.fromkeys(seeds) for strategy in ordered]
     _record_protocol(chosen, out)
     _record_plan(cells, out)
     return cells
@@ -155,7 +155,10 @@ def _record_plan(cells: Sequence[Cell], out: Path) -> None:
 
 
 def _write_json(file: Path, content: object) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        raise DataError(f"{file} cannot be written ({error.strerror}); choose another folder for the results") from None
