@@ -1,60 +1,34 @@
 """One network, one function."""
 
 import torch
-from torch import Tensor, nn
 
-from asktell.arrays import Features, LogProbs, PointLogProbs
+from asktell.arrays import LogProbs
 from asktell.errors import ModelError
-from asktell.posteriors.network import POINT_EVIDENCE, Network, Source
+from asktell.posteriors.network import Network, PointEvidence, Source
 from asktell.posteriors.on_demand import OnDemand
 from asktell.randomness import take_key
 from asktell.rows import Rows, as_rows
 
 
-class Deterministic:
+class Deterministic(PointEvidence):
     """A network with its dropout switched off, as a posterior of a single function.
 
     Works on its own copy: training `module` further changes nothing here, and nothing here changes `module`.
     `head` names the layer whose input is `features`; None is the last nn.Linear. Log-probabilities come in the
     module's dtype, on the CPU.
 
-    >>> posterior = Deterministic(nn.Linear(2, 3))
+    >>> posterior = Deterministic(torch.nn.Linear(2, 3))
     >>> posterior.draw(1, generator=torch.Generator()).log_probs(torch.zeros(4, 2)).shape
     torch.Size([4, 1, 3])
     """
 
-    offers: frozenset[str] = POINT_EVIDENCE
     distinct: int | None = 1
-
-    def __init__(self, module: nn.Module, *, batch: int = 256, head: str | None = None) -> None:
-        self._network = Network(module, batch=batch, head=head)
-
-    @property
-    def batch(self) -> int:
-        """Rows that the network runs on at a time."""
-        return self._network.batch
 
     def draw(self, k: int, *, generator: torch.Generator) -> "PointDraws":
         """The one function there is; takes one key. Raises `ModelError` unless k is 1."""
         check_draws(k, self.distinct)
         take_key(generator)
         return PointDraws(self._network)
-
-    def predict(self, inputs: Source) -> PointLogProbs:
-        """Log-probabilities [n, c], dropout off."""
-        return self._network.log_probs(inputs)
-
-    def point_log_probs(self, inputs: Source) -> PointLogProbs:
-        """The same as `predict`."""
-        return self._network.log_probs(inputs)
-
-    def features(self, inputs: Source) -> Features:
-        """The head's inputs [n, d], from the pass that gives `point_log_probs`."""
-        return self._network.features(inputs)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Parameters and buffers by name."""
-        return self._network.weights()
 
 
 class PointDraws:

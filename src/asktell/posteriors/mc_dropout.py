@@ -6,11 +6,11 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from asktell.arrays import Features, LogProbs, PointLogProbs
+from asktell.arrays import LogProbs
 from asktell.posteriors.deterministic import check_draws
 from asktell.posteriors.forms import Form, UntracedWarning, cut, whole
 from asktell.posteriors.masks import Masks, active_dropouts
-from asktell.posteriors.network import POINT_EVIDENCE, Network, Source, normalised, placed, submodule
+from asktell.posteriors.network import PointEvidence, Source, normalised, placed, submodule
 from asktell.posteriors.on_demand import OnDemand
 from asktell.posteriors.probe import check_attributes, check_only_known_dropout
 from asktell.randomness import take_key
@@ -19,7 +19,7 @@ from asktell.rows import Rows, as_rows
 _ITEMS_COMPARED = 4  # rows on which the cut network must agree with the whole one
 
 
-class MCDropout:
+class MCDropout(PointEvidence):
     """A network whose dropout stays on: a draw is one set of masks, the same for every item.
 
     Gal and Ghahramani 2016 (arXiv:1506.02142), eq. 6 gives the mean of the draws; consistent masks as in Kirsch et
@@ -32,28 +32,21 @@ class MCDropout:
     Log-probabilities come in the module's dtype, on the CPU. Raises `ModelError` for a network without dropout
     modules, for alpha dropout, and, when draws are first evaluated, for dropout outside of nn.Dropout modules.
 
-    >>> posterior = MCDropout(nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 3)))
+    >>> posterior = MCDropout(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(2, 3)))
     >>> posterior.draw(5, generator=torch.Generator()).log_probs(torch.zeros(4, 2)).shape
     torch.Size([4, 5, 3])
     """
 
-    offers: frozenset[str] = POINT_EVIDENCE
-
     def __init__(
         self, module: nn.Module, *, batch: int = 256, off: Collection[str] = (), head: str | None = None
     ) -> None:
-        self._network = Network(module, batch=batch, head=head)
+        super().__init__(module, batch=batch, head=head)
         self._off = frozenset(off)
         for name in self._off:
             submodule(self._network.module, name, "off")
         self._rates = active_dropouts(self._network.module, self._off)
         check_attributes(self._network.module, self._off)
         self._form: Form | None = None
-
-    @property
-    def batch(self) -> int:
-        """Rows that the network runs on at a time."""
-        return self._network.batch
 
     @property
     def distinct(self) -> int | None:
@@ -69,22 +62,6 @@ class MCDropout:
         """Fix k sets of masks; takes one key. Raises `ModelError` if k < 1 or k > distinct."""
         check_draws(k, self.distinct)
         return DropoutDraws(self, k, take_key(generator))
-
-    def predict(self, inputs: Source) -> PointLogProbs:
-        """Log-probabilities [n, c] with dropout off (weight scaling), as in the DBAL protocol."""
-        return self._network.log_probs(inputs)
-
-    def point_log_probs(self, inputs: Source) -> PointLogProbs:
-        """The same as `predict`."""
-        return self._network.log_probs(inputs)
-
-    def features(self, inputs: Source) -> Features:
-        """The head's inputs [n, d], from the pass that gives `point_log_probs`."""
-        return self._network.features(inputs)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Parameters and buffers by name."""
-        return self._network.weights()
 
     def _masks(self, k: int, key: int) -> Masks:
         return Masks(key, k, self._rates)

@@ -17,9 +17,6 @@ from asktell.rows import Rows, as_rows
 Source = Tensor | np.ndarray | Rows
 """What inputs may be: anything that `as_rows` takes."""
 
-POINT_EVIDENCE = frozenset({"log_probs", "point_log_probs", "features"})
-"""What a posterior with one network offers."""
-
 
 class Network:
     """A copy of a module that nothing changes any more, and that changes nothing of the original.
@@ -62,6 +59,36 @@ class Network:
         if not self._steady and len(rows):
             check_steady(self.module, placed(rows[0:1], self.module))
             self._steady = True
+
+
+class PointEvidence:
+    """What every posterior of one network gives: predictions, features and weights, from its deterministic pass."""
+
+    offers: frozenset[str] = frozenset({"log_probs", "point_log_probs", "features"})
+
+    def __init__(self, module: nn.Module, *, batch: int = 256, head: str | None = None) -> None:
+        self._network = Network(module, batch=batch, head=head)
+
+    @property
+    def batch(self) -> int:
+        """Rows that the network runs on at a time."""
+        return self._network.batch
+
+    def predict(self, inputs: Source) -> PointLogProbs:
+        """Log-probabilities [n, c] with dropout off (weight scaling), as in the DBAL protocol."""
+        return self._network.log_probs(inputs)
+
+    def point_log_probs(self, inputs: Source) -> PointLogProbs:
+        """The same as `predict`."""
+        return self._network.log_probs(inputs)
+
+    def features(self, inputs: Source) -> Features:
+        """The head's inputs [n, d], in the pass that gives `point_log_probs`."""
+        return self._network.features(inputs)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name."""
+        return self._network.weights()
 
 
 def placed(rows: Tensor, module: nn.Module) -> Tensor:
