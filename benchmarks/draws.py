@@ -1,6 +1,6 @@
 """MC-dropout draws: the prefix form against k full passes, on the DBAL network.
 
-Both sides in one run: the same masks, the same batch, the same threads. Bar: see `BAR`.
+Both sides in one run: the same masks, the same batch, one thread, as the cells of an experiment run. Bar: see `BAR`.
 """
 
 import json
@@ -23,6 +23,7 @@ ITEMS, DRAWS, BATCH = 500, 100, 256
 
 def measure(items: int = ITEMS, draws: int = DRAWS, *, fast: int = 5, slow: int = 3) -> dict[str, float]:
     """Median seconds of both sides, their ratio, and the largest difference of a probability."""
+    torch.set_num_threads(1)
     network, images, key = _subject(items)
     posterior = MCDropout(network, batch=BATCH)
     sample = posterior.draw(draws, generator=derive(0, "draw"))

@@ -57,7 +57,7 @@ def protocol(name: str) -> Protocol:
     """The protocol called `name`; raises `ProtocolError` with the nearest names.
 
     >>> protocol("digits").batch
-    10
+    5
     """
     if name not in PROTOCOLS:
         near = get_close_matches(name, PROTOCOLS) or sorted(PROTOCOLS)

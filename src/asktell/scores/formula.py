@@ -42,4 +42,4 @@ def nonnegative(information: Tensor, rounding: float = 1e-9) -> Tensor:
     """Mutual information with what `rounding` put below zero set to 0."""
     if information.numel() and not bool(information.amin() > -rounding):
         raise EvidenceError(f"mutual information came out as {information.amin().item()}: please report this bug")
-    return information.clamp_min(0.0)
+    return information.clamp_min(0.0).abs_()  # abs: no -0.0
