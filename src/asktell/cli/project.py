@@ -1,13 +1,40 @@
-"""Commands on a project."""
+"""Commands on a project. None of them needs torch, and numpy only where a file of arrays is read."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from asktell.project import Project, Status
+from asktell.cli.files import read_ids
+from asktell.errors import ProjectError
+from asktell.project import Project, Status, files
+from asktell.project.files import Answer, Format
+from asktell.types import SKIP, Skip
+
+
+class State(StrEnum):
+    """The states whose items can be listed."""
+
+    FREE = "free"
+    PENDING = "pending"
+    LABELLED = "labelled"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Where answers come from: a file, or one label for one item."""
+
+    file: Path | None = None
+    how: Format | None = None
+    skip_label: str | None = None
+    id: str | None = None
+    label: str | Skip = SKIP
 
 
 def status(folder: Path, as_json: bool) -> None:
@@ -15,12 +42,125 @@ def status(folder: Path, as_json: bool) -> None:
     with Project.open(folder) as project:
         found = project.status()
     if as_json:
-        typer.echo(json.dumps(_document(found), ensure_ascii=False))
+        _print_json(_document(found))
     else:
         Console().print(_table(folder, found))
 
 
-def _document(found: Status) -> dict[str, object]:
+def init(folder: Path, ids: list[str], classes: list[str], seed: int, budget: int | None, as_json: bool) -> None:
+    """Make a project and print what it holds."""
+    with Project.create(folder, ids, classes=classes, seed=seed, budget=budget) as project:
+        found = project.status()
+    if as_json:
+        _print_json(_document(found))
+    else:
+        typer.echo(f"{folder}: a project with {found.items:,} items and {len(classes):,} classes")
+
+
+def list_items(folder: Path, state: State | None, as_json: bool) -> None:
+    """Print how many items there are by state, or the ids in one state."""
+    with Project.open(folder) as project:
+        found = dict(project.status().states) if state is None else _in_state(project, state)
+    if as_json:
+        _print_json(found)
+    elif isinstance(found, dict):
+        typer.echo("\n".join(f"{count}\t{name}" for name, count in found.items()))
+    else:
+        typer.echo("".join(f"{id_}\n" for id_ in found), nl=False)
+
+
+def add_items(folder: Path, file: Path, column: str | None, as_json: bool) -> None:
+    """Add the ids of a file as new free items."""
+    ids = read_ids(file, column)
+    _change(folder, lambda project: project.add_items(ids), f"added {len(ids):,} items", as_json)
+
+
+def withdraw_items(folder: Path, file: Path, column: str | None, as_json: bool) -> None:
+    """Take the items of a file out for good."""
+    ids = read_ids(file, column)
+    _change(folder, lambda project: project.withdraw(ids), f"withdrew {len(ids):,} items", as_json)
+
+
+def release_skipped(folder: Path, as_json: bool) -> None:
+    """Make all skipped items free again."""
+    _change(folder, Project.release_skipped, "all skipped items are free to be asked again", as_json)
+
+
+def tell(folder: Path, telling: Telling, annotator: str, as_json: bool) -> None:
+    """Record all answers or none, and print how many they were."""
+    with Project.open(folder) as project:
+        answers = _read(project, telling)
+        if telling.file is None:
+            project.tell([answer.id for answer in answers], [answer.label for answer in answers], annotator)
+        else:
+            files.tell(project, telling.file, answers, annotator)
+        found = project.status()
+    skipped = sum(answer.label is SKIP for answer in answers)
+    if as_json:
+        _print_json({"answers": len(answers), "skipped": skipped, "status": _document(found)})
+    else:
+        pending = found.states[State.PENDING]
+        typer.echo(f"answers recorded: {len(answers):,}, of them skipped: {skipped:,}; still pending: {pending:,}")
+
+
+def labels(folder: Path, how: Format | None, out: Path | None, as_json: bool) -> None:
+    """Print or write what the answers resolve to."""
+    with Project.open(folder) as project:
+        found = project.labels
+    if as_json:
+        text = json.dumps(found, ensure_ascii=False) + "\n"
+    else:
+        text = files.write_labels(found, how or files.format_of(out or files.STDIN, Format.TEXT))
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        files.write_text(out, text)
+        typer.echo(f"wrote {len(found):,} labels to {out}", err=True)
+
+
+def backup(folder: Path, target: Path, as_json: bool) -> None:
+    """Write a checked copy and print where."""
+    with Project.open(folder) as project:
+        project.backup(target)
+    if as_json:
+        _print_json({"file": str(target), "bytes": target.stat().st_size})
+    else:
+        typer.echo(f"wrote {target}; asktell status {target} shows what it holds")
+
+
+def _in_state(project: Project, state: State) -> tuple[str, ...]:
+    if state is State.SKIPPED:
+        return project.skipped
+    snapshot = project.candidates()
+    if state is State.LABELLED:
+        return snapshot.labelled_ids
+    return snapshot.ids if state is State.FREE else snapshot.pending_ids
+
+
+def _change(folder: Path, change: Callable[[Project], None], done: str, as_json: bool) -> None:
+    with Project.open(folder) as project:
+        change(project)
+        found = project.status()
+    if as_json:
+        _print_json(_document(found))
+    else:
+        typer.echo(f"{done}; {found.states[State.FREE]:,} of {found.items:,} items are free")
+
+
+def _read(project: Project, telling: Telling) -> list[Answer]:
+    if telling.file is None:
+        return [Answer(1, telling.id or "", telling.label)]
+    if telling.skip_label in project.classes:
+        raise ProjectError(f"--skip-label {telling.skip_label!r} is a class of the project; choose another word")
+    how = telling.how or files.format_of(telling.file, Format.CSV)
+    return files.read_answers(telling.file, how, skip_label=telling.skip_label)
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False))
+
+
+def _document(found: Status) -> Mapping[str, object]:
     budget = found.budget
     return {
         "items": found.items,
