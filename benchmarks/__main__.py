@@ -41,7 +41,7 @@ def selection_rows(m: Measured) -> list[list[str]]:
 
 def drawing_rows(m: Measured) -> list[list[str]]:
     seconds = f"{m['prefix_s']:.2f} s against {m['full_s']:.1f} s"
-    given = f"{m['items']} images, k={m['draws']}, {m['threads']} threads"
+    given = f"{m['items']} images, k={m['draws']}, threads: {m['threads']}"
     return [["MC-dropout draws, DBAL network", "k full passes", given, f"{m['ratio']:.1f}x: {seconds}", f"{m['bar']}x"]]
 
 
