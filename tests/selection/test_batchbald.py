@@ -288,8 +288,10 @@ def test_bad_input_is_refused() -> None:
     log_probs = random_log_probs(10, 4, 3, 0)
     with pytest.raises(SelectionError, match="11 rows out of 10"):
         select(log_probs, 11)
-    with pytest.raises(SelectionError, match="particle"):
+    with pytest.raises(SelectionError, match="particles >= 1"):
         select(log_probs, 2, particles=0)
+    with pytest.raises(SelectionError, match="saturation >= 0, not 2000 and nan"):
+        select(log_probs, 2, saturation=math.nan)
     with pytest.raises(EvidenceError, match="same draws"):
         select(log_probs, 2, given=log_probs[:, :3])
     with pytest.raises(EvidenceError, match="must have shape"):

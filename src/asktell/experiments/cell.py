@@ -126,10 +126,10 @@ class _Running:
         check_offered(self.strategy.needs, self.learner.offers, f"protocol {self.cell.protocol.name}")
         self.loop = Loop(self.project, self.strategy, seed=self.cell.seed)
         self.oracle = SimulatedOracle(self.data.truth())
-        self.project_tells_what_is_written()
+        self._answer_what_is_written()
         self.previous = self._previous()
 
-    def project_tells_what_is_written(self) -> None:
+    def _answer_what_is_written(self) -> None:
         """Answer the query whose round is written but whose answers did not get through."""
         for query in self.loop.unanswered:
             if query.number < len(self.done):

@@ -50,13 +50,15 @@ def batchbald(
     batch is filled by `power_sample` on BALD, with `report.saturated_at` and `report.filled_from` saying so;
     `saturation=0` never fills. Two numbers per row stay in memory.
 
-    Raises `EvidenceError` for rows that are no log-probabilities, `SelectionError` if b < 0 or b > n.
-    Kirsch et al. 2019, eq. 8 and algorithm 1 (arXiv:1906.08158).
+    Raises `EvidenceError` for rows that are no log-probabilities, `SelectionError` if b < 0 or b > n, and for a
+    parameter out of range. Kirsch et al. 2019, eq. 8 and algorithm 1 (arXiv:1906.08158).
 
     >>> twice = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).log().expand(2, 2, 2)  # two copies of a sure disagreement
     >>> batchbald(twice, 2, saturation=0.0, generator=torch.Generator()).scores
     tensor([0.6931, 0.0000], dtype=torch.float64)
     """
+    if particles < 1 or not 0 <= saturation < math.inf:
+        raise SelectionError(f"batchbald needs particles >= 1 and saturation >= 0, not {particles} and {saturation}")
     pool = _Pool(as_rows(log_probs), memory)
     check_batch(b, pool.n)
     if b == 0:
@@ -267,8 +269,6 @@ class _Greedy:
 def _given_joint(
     pool: _Pool, particles: int, given: PendingLogProbs | Rows | None, generator: torch.Generator
 ) -> Joint:
-    if particles < 1:
-        raise SelectionError(f"batchbald needs at least one particle, not {particles}")
     joint = Joint.start(pool.shape[0], particles, pool.device)
     if given is None or len(given) == 0:
         return joint
