@@ -49,13 +49,17 @@ def mean_std(log_probs: LogProbs) -> Scores:
     >>> mean_std(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]).log())
     tensor([0.5000], dtype=torch.float64)
     """
-    return applied_to_committee(lambda p, _: p.std(1, correction=0).mean(-1), log_probs)
+    return applied_to_committee(_mean_std, log_probs)
 
 
 def _vote_shares(p: Tensor) -> Tensor:
     """[rows, c]: the share of draws whose likeliest class it is."""
     votes = p.argmax(-1, keepdim=True)
     return p.new_zeros(p.shape).scatter_(-1, votes, 1.0).mean(1)
+
+
+def _mean_std(p: Tensor, _: Tensor) -> Tensor:
+    return (p - p.mean(1, keepdim=True)).square_().mean(1).sqrt_().mean(-1)
 
 
 def _max_kl(p: Tensor, log_p: Tensor) -> Tensor:

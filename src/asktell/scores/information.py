@@ -90,7 +90,8 @@ class _Targets:
 
 
 def _bald(p: Tensor, log_p: Tensor) -> Tensor:
-    return nonnegative(entropies(p.mean(1)) - entropies(p, log_p).mean(1))
+    expected = -torch.linalg.vecdot(p.flatten(1), log_p.flatten(1)) / p.shape[1]
+    return nonnegative(entropies(p.mean(1)) - expected)
 
 
 def _check_targets(log_probs: Tensor, target_log_probs: Tensor) -> None:
