@@ -70,7 +70,7 @@ def run(cells: Sequence[Cell], *, jobs: int = 1, watcher: Watcher = lambda _: No
             for cell in [cell for cell, process in running.items() if process.poll() is not None]:
                 if running.pop(cell).returncode:
                     failed[cell.name] = _last_words(cell)
-            watcher({cell: len(lines.read(cell.file)) for cell in cells})
+            watcher({cell: lines.count(cell.file) for cell in cells})
     finally:
         for process in running.values():
             process.terminate()
