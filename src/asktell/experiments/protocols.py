@@ -80,6 +80,21 @@ _DIGITS: Final = Protocol(
     strategies=("random", "margin", "bald", "mean-std", "batchbald", "power-bald"),
 )
 
+_SEED: Final = Protocol(
+    name="mnist-seed",
+    summary="the seed repository: the DBAL network on MNIST, 100 labels a round, 10 draws",
+    dataset="mnist",
+    network="dbal-cnn",
+    training=Training(epochs=150, batch=256),
+    batch=100,
+    rounds=10,
+    strategies=("random", "margin", "entropy", "bald", "batchbald"),
+    seeds=(0, 1, 2),
+    restart="warm",
+    draws=10,
+    point=True,
+)
+
 _ALL: Final = (
     Protocol(
         name="demo",
@@ -102,6 +117,15 @@ _ALL: Final = (
         summary="the digits five times over with a little noise: what near-duplicates do to top-k",
         copies=5,
         noise=0.05,
+    ),
+    _SEED,
+    replace(_SEED, name="mnist-seed-small", pool_size=10_000, rounds=6, training=Training(epochs=75, batch=256)),
+    replace(
+        _SEED,
+        name="mnist-seed-k100",
+        summary="the seed repository with 100 draws: whether BatchBALD needs them at 100 labels a round",
+        strategies=("bald", "batchbald"),
+        draws=100,
     ),
     Protocol(
         name="two-moons",

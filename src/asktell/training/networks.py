@@ -1,10 +1,15 @@
-"""The reference networks, as the papers have them. All return logits."""
+"""The reference networks, as the papers have them. All return logits.
+
+The convolutional ones keep their weights channels-last: the same function, faster on a CPU.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+import torch
 from torch import nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from asktell.errors import ProtocolError
 
@@ -18,7 +23,7 @@ def dbal_cnn(classes: int = 10) -> nn.Module:
     >>> sum(w.numel() for w in dbal_cnn().parameters())
     513994
     """
-    return nn.Sequential(
+    return _channels_last(
         nn.Conv2d(1, 32, 4),
         nn.ReLU(),
         nn.Conv2d(32, 32, 4),
@@ -42,7 +47,7 @@ def batchbald_cnn(classes: int = 10) -> nn.Module:
     >>> sum(w.numel() for w in batchbald_cnn().parameters())
     184586
     """
-    return nn.Sequential(
+    return _channels_last(
         nn.Conv2d(1, 32, 5),
         nn.Dropout2d(0.5),
         nn.MaxPool2d(2),
@@ -97,6 +102,10 @@ def network(name: str) -> Callable[[int], nn.Module]:
     if name not in NETWORKS:
         raise ProtocolError(f"there is no network called {name!r}; the names are {', '.join(sorted(NETWORKS))}")
     return NETWORKS[name]
+
+
+def _channels_last(*layers: nn.Module) -> nn.Sequential:
+    return convert_conv2d_weight_memory_format(nn.Sequential(*layers), torch.channels_last)
 
 
 def _mlp(inputs: int, hidden: int, classes: int, dropout: float) -> nn.Sequential:
