@@ -1,7 +1,7 @@
 """A cell: the same ids whatever happens on the way, everything else shared between strategies."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -140,9 +140,36 @@ def test_what_cannot_be_run_is_said() -> None:
         split(replace(QUICK, pool_size=None, initial_per_class=500), 0)
 
 
+def test_a_part_of_a_repeated_pool_holds_every_copy_of_its_items() -> None:
+    whole = protocol("repeated-digits")
+    some = split(replace(whole, pool_size=100, n_validation=50), 0)
+    originals = [item.split("#")[0] for item in some.pool_ids]
+    assert len(set(originals)) == 100
+    missing = {f"{item}#{copy}" for item in originals for copy in range(whole.copies)} - set(some.pool_ids)
+    assert missing <= set(some.ids(some.validation))
+    assert not set(some.pool_ids) & set(some.ids(some.validation))
+
+
+def test_small_forms_are_small_and_the_rest_is_as_in_the_whole() -> None:
+    for name, small in PROTOCOLS.items():
+        if name.endswith("-small"):
+            whole = protocol(name.removesuffix("-small"))
+            assert small.pool_size == 10_000
+            assert small.rounds < whole.rounds
+            assert (small.network, small.batch, small.copies) == (whole.network, whole.batch, whole.copies)
+
+
+def test_a_decay_is_chosen_from_the_grid_by_validation(tmp_path: Path) -> None:
+    chosen = replace(QUICK, rounds=1, n_validation=40, decay_grid=(1e4, 0.0))
+    never = replace(chosen, decay_grid=(1e4,))
+    best, worst = (ran(grid, "random", 0, tmp_path / str(len(grid.decay_grid))).done()[-1] for grid in (chosen, never))
+    assert best["accuracy"] > worst["accuracy"] + 0.1
+
+
 @pytest.mark.parametrize("chosen", PROTOCOLS.values(), ids=lambda chosen: chosen.name)
 def test_every_choice_says_what_it_means(chosen: Protocol) -> None:
-    described = documented(chosen)
-    assert [name for name, _, _ in described] == list(chosen.choices)
-    assert all(meaning for _, _, meaning in described)
+    described = {name: meaning for name, _, meaning in documented(chosen)}
+    assert {name.split(".")[0] for name in described} == set(chosen.choices)
+    assert {f"training.{field.name}" for field in fields(Training)} <= set(described)
+    assert all(described.values())
     assert json.loads(json.dumps(chosen.choices))["name"] == chosen.name

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -45,20 +46,35 @@ def started(out: Path) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_with_other_jobs_it_asks_the_same(tmp_path: Path) -> None:
+def test_killed_at_random_five_times_it_asks_the_same(tmp_path: Path) -> None:
+    begun = time.monotonic()
     subprocess.run(command(tmp_path / "whole", 1), check=True, capture_output=True, timeout=200)
-    killed = started(tmp_path / "killed")
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    assert sum(map(len, cells(tmp_path / "killed").values())) < 2 * (ROUNDS + 1)
-    stopped = started(tmp_path / "killed")
-    stopped.send_signal(signal.SIGINT)
-    assert b"the same command goes on from here" in stopped.communicate(timeout=60)[1]
-    assert stopped.returncode == 130
+    duration = time.monotonic() - begun
+    chance = Random(0)
+    for jobs in (1, 2, 1, 2, 2):
+        killed = subprocess.Popen(command(tmp_path / "killed", jobs), start_new_session=True, stderr=subprocess.PIPE)
+        time.sleep(chance.uniform(0, duration / 2))
+        assert killed.poll() is None
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    assert any(cells(tmp_path / "killed").values())
     subprocess.run(command(tmp_path / "killed", 2), check=True, capture_output=True, timeout=200)
     assert cells(tmp_path / "killed") == cells(tmp_path / "whole")
     again = subprocess.run(command(tmp_path / "killed", 2), check=True, capture_output=True, timeout=200)
     assert b"2 cells are done" in again.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_says_how_to_go_on_and_leaves_no_process_behind(tmp_path: Path, ending: signal.Signals) -> None:
+    stopped = started(tmp_path)
+    stopped.send_signal(ending)
+    assert b"the same command goes on from here" in stopped.communicate(timeout=60)[1]
+    assert stopped.returncode == 130
+    time.sleep(1)
+    for name in ("random", "bald"):
+        with grid._alone(Cell(SMALL, name, 0, tmp_path)):  # nobody holds the cell any more
+            pass
 
 
 @pytest.mark.slow
@@ -80,6 +96,18 @@ def test_a_folder_holds_one_version_of_a_protocol(tmp_path: Path) -> None:
         grid.plan(replace(SMALL, batch=2, draws=3), ["random"], [0], tmp_path)
     planned = json.loads((tmp_path / "plan.json").read_text())
     assert sorted(planned) == [["two-moons", name, seed] for name in ("bald", "random") for seed in (0, 1)]
+
+
+def test_a_choice_that_there_was_not_yet_had_its_default(tmp_path: Path) -> None:
+    grid.plan(SMALL, ["random"], [0], tmp_path)
+    file = tmp_path / "protocol.json"
+    recorded = json.loads(file.read_text())
+    del recorded["two-moons"]["decay_grid"]
+    file.write_text(json.dumps(recorded))
+    with pytest.raises(ProtocolError, match="another decay_grid;"):
+        grid.plan(replace(SMALL, decay_grid=(1.0,)), ["random"], [0], tmp_path)
+    grid.plan(replace(SMALL, summary="said better"), ["random"], [0], tmp_path)
+    assert json.loads(file.read_text())["two-moons"]["decay_grid"] == []
 
 
 def test_an_unknown_strategy_stops_before_anything_is_written(tmp_path: Path) -> None:

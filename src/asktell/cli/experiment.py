@@ -1,6 +1,7 @@
 """`asktell experiment`: list, show, run and report experiments."""
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,20 +17,18 @@ _Protocol = Annotated[str, typer.Argument(help="A name from `asktell experiment 
 
 @app.command("list")
 def list_() -> None:
-    """List the protocols.
+    """List the protocols: what each shows, and the labels it spends (a round's batch x rounds).
 
     Example: asktell experiment list
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from asktell.experiments.protocols import PROTOCOLS
 
-    table = Table("protocol", "what it shows", "labels", "strategies")
+    table = Table(Column("protocol", no_wrap=True), Column("labels", no_wrap=True), "what it shows")
     for protocol in PROTOCOLS.values():
-        table.add_row(
-            protocol.name, protocol.summary, f"+{protocol.batch} x {protocol.rounds}", ", ".join(protocol.strategies)
-        )
+        table.add_row(protocol.name, f"{protocol.batch} x {protocol.rounds}", protocol.summary)
     Console().print(table)
 
 
@@ -40,13 +39,13 @@ def show(name: _Protocol) -> None:
     Example: asktell experiment show demo
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from asktell.experiments.protocols import documented, protocol
 
-    table = Table("choice", "value", "meaning", title=name, title_justify="left")
+    table = Table(Column("choice", no_wrap=True), "value", "meaning", title=name, title_justify="left")
     for choice, value, meaning in documented(protocol(name)):
-        table.add_row(choice, str(value), meaning)
+        table.add_row(choice, _said(value), meaning)
     Console().print(table)
 
 
@@ -74,6 +73,7 @@ def run(
         chosen = replace(chosen, rounds=rounds)
     cells = grid.plan(chosen, _names(strategies) or chosen.strategies, _numbers(seeds) or chosen.seeds, out)
     grid.record_command(out, shlex.join(["asktell", *sys.argv[1:]]))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with watching(cells) as watcher:
             grid.run(cells, jobs=jobs, watcher=watcher)
@@ -92,6 +92,10 @@ def report(folder: Annotated[Path, typer.Argument(help="A folder that `run` wrot
     from asktell.cli import tables
 
     tables.print_report(folder)
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from asktell.experiments import lines, metrics
 from asktell.experiments.lines import Line
 from asktell.experiments.protocols import Protocol
 from asktell.experiments.split import Split, split
-from asktell.learners import Learner, Round, SingleNetwork
+from asktell.learners import BestOnValidation, Learner, Round, SingleNetwork
 from asktell.loop import Loop
 from asktell.oracles import SimulatedOracle
 from asktell.posteriors import HasWeights, MCDropout, Posterior, load_weights, model_id, save_weights
@@ -256,7 +256,10 @@ class _Stopwatch:
 
 
 def _learner(protocol: Protocol, chosen: Recipe) -> Learner:
-    learner: Learner = SingleNetwork(network(protocol.network), protocol.training, restart=protocol.restart)
+    decays = [replace(protocol.training, decay=decay) for decay in protocol.decay_grid] or [protocol.training]
+    build = network(protocol.network)
+    learners = tuple(SingleNetwork(build, training, restart=protocol.restart) for training in decays)
+    learner: Learner = BestOnValidation(learners) if protocol.decay_grid else learners[0]
     return learner if chosen.wrap is None else chosen.wrap(learner)
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from asktell.errors import AsktellError, DataError, ProtocolError
 from asktell.experiments import lines
 from asktell.experiments.cell import Cell, run_cell, strategy_of
-from asktell.experiments.protocols import Protocol, protocol
+from asktell.experiments.protocols import DEFAULTS, Protocol, protocol
 from asktell.strategies import recipe
 
 POLL = 0.2  # seconds between looks at the running cells
 THREADS = 1
+FREE = {"rounds", "summary"}  # choices that may differ between runs into one folder
 
 Watcher = Callable[[dict[Cell, int]], None]
 """Told how many rounds each cell has written."""
@@ -135,12 +136,16 @@ def _beside(cell: Cell, suffix: str) -> Path:
 
 
 def _record_protocol(chosen: Protocol, out: Path) -> None:
-    """Note the protocol's choices; `rounds` may differ from run to run, nothing else may."""
+    """Note the protocol's choices; all but `FREE` must be those of the results that are there.
+
+    A choice that there was not yet when the results were made had its default.
+    """
     file = out / "protocol.json"
     recorded = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    before, now = recorded.get(chosen.name), json.loads(json.dumps(chosen.choices))
-    if before is not None and {**before, "rounds": None} != {**now, "rounds": None}:
-        differing = sorted(name for name in now if name != "rounds" and before.get(name) != now[name])
+    now = json.loads(json.dumps(chosen.choices))
+    before = DEFAULTS | recorded.get(chosen.name, now)
+    differing = sorted(name for name in now.keys() - FREE if before.get(name) != now[name])
+    if differing:
         raise ProtocolError(
             f"{out} holds results of {chosen.name} made with another {', '.join(differing)}; choose another folder"
         )

@@ -1,10 +1,10 @@
 """Protocols: named experiments, every choice a documented field."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Annotated, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 from asktell.errors import ProtocolError
 from asktell.training import Training
@@ -27,12 +27,15 @@ class Protocol:
     rounds: Annotated[int, "how many times a batch is asked"]
     strategies: Annotated[tuple[str, ...], "strategies that run unless others are named"]
     seeds: Annotated[tuple[int, ...], "seeds that run unless others are named"] = (0, 1, 2, 3, 4)
-    initial_per_class: Annotated[int, "labelled items of each class at the start, drawn at random"] = 2
-    pool_size: Annotated[int | None, "items of the pool, drawn at random per seed; None = all"] = None
-    n_validation: Annotated[int, "labelled items kept for validation, outside the pool"] = 0
+    initial_per_class: Annotated[int, "labelled items of each class at the start, drawn at random per seed"] = 2
+    pool_size: Annotated[int | None, "different items of the pool, drawn at random per seed; None = all"] = None
+    n_validation: Annotated[int, "labelled items kept for validation, not in the pool (copies of them may be)"] = 0
     copies: Annotated[int, "how many times the pool is repeated"] = 1
     noise: Annotated[float, "standard deviation of the fixed Gaussian noise of each copy"] = 0.0
     normalise: Annotated[tuple[float, float] | None, "(mean, std) that standardise inputs; None = as they are"] = None
+    decay_grid: Annotated[
+        tuple[float, ...], "weight decays to choose from, each round, by the validation set; () = the training's own"
+    ] = ()
     restart: Annotated[Literal["cold", "warm"], "weights at the start of a round: fresh, or the last round's"] = "cold"
     draws: Annotated[int, "k, posterior draws that a batch is selected with"] = 100
     point: Annotated[bool, "margin, entropy and least-confident from one pass with dropout off, not the draws"] = False
@@ -47,10 +50,18 @@ class Protocol:
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 
-def documented(protocol: Protocol) -> list[tuple[str, object, str]]:
-    """(field, value, what it means) of every choice."""
-    hints = get_type_hints(Protocol, include_extras=True)
-    return [(name, getattr(protocol, name), hint.__metadata__[0]) for name, hint in hints.items()]
+def documented(choices: Protocol | Training, prefix: str = "") -> Iterator[tuple[str, object, str]]:
+    """(name, value, what it means) of every choice, those of the training too.
+
+    >>> next(documented(protocol("digits").training, "training."))
+    ('training.epochs', 40, 'passes over the labelled set, or at most so many with `patience`')
+    """
+    for name, hint in get_type_hints(type(choices), include_extras=True).items():
+        value = getattr(choices, name)
+        if isinstance(value, Training):
+            yield from documented(value, f"{name}.")
+        else:
+            yield prefix + name, value, hint.__metadata__[0]
 
 
 def protocol(name: str) -> Protocol:
@@ -69,6 +80,11 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
+    {choice.name: _plain(choice.default) for choice in fields(Protocol) if choice.default is not MISSING}
+)
+"""What a choice is unless a protocol makes it, as JSON."""
+
 _DIGITS: Final = Protocol(
     name="digits",
     summary="1,797 handwritten digits of 8 x 8 pixels: which strategies beat random on a clean pool",
@@ -82,7 +98,7 @@ _DIGITS: Final = Protocol(
 
 _SEED: Final = Protocol(
     name="mnist-seed",
-    summary="the seed repository: the DBAL network on MNIST, 100 labels a round, 10 draws",
+    summary="the seed repository: the DBAL network on MNIST, 100 labels a round",
     dataset="mnist",
     network="dbal-cnn",
     training=Training(epochs=150, batch=256),
@@ -94,6 +110,64 @@ _SEED: Final = Protocol(
     draws=10,
     point=True,
 )
+
+_SMALL_BATCH: Final = replace(
+    _SEED,
+    name="mnist-small-batch",
+    summary="the seed repository's question: BALD against BatchBALD at 4 labels a round",
+    batch=4,
+    rounds=50,
+    strategies=("random", "bald", "batchbald"),
+    draws=100,
+)
+
+_DBAL: Final = Protocol(
+    name="mnist-dbal",
+    summary="deep Bayesian active learning on MNIST (Gal et al. 2017): 10 labels a round, weight decay by validation",
+    dataset="mnist",
+    network="dbal-cnn",
+    training=Training(epochs=30, batch=128, samples_per_epoch=1280, decay_on="linear"),
+    batch=10,
+    rounds=100,
+    strategies=("random", "bald", "mc-variation-ratio", "entropy", "mean-std"),
+    seeds=(0, 1, 2),
+    n_validation=100,
+    decay_grid=(0.5, 1.0, 2.5, 3.5, 5.0, 10.0),
+)
+
+_BATCHBALD: Final = Protocol(
+    name="mnist-batchbald",
+    summary="BatchBALD on MNIST (Kirsch et al. 2019): 10 labels a round",
+    dataset="mnist",
+    network="batchbald-cnn",
+    training=Training(epochs=30, batch=64, samples_per_epoch=5056, patience=3),
+    batch=10,
+    rounds=28,
+    strategies=("random", "margin", "bald", "batchbald", "power-bald"),
+    seeds=(0, 1, 2, 3, 4, 5),
+    n_validation=1024,
+    normalise=(0.1307, 0.3081),
+    evaluate="mean",
+)
+
+_REPEATED: Final = replace(
+    _BATCHBALD,
+    name="repeated-mnist",
+    summary="RepeatedMNIST (Kirsch et al. 2019): every image three times with a little noise",
+    training=Training(epochs=40, batch=64, samples_per_epoch=5056, patience=3),
+    n_validation=3072,
+    copies=3,
+    noise=0.1,
+    draws=10,
+)
+
+
+def _small(whole: Protocol, training: Training, rounds: int, **choices: Any) -> Protocol:
+    """What two cores finish in ten minutes a cell: 10,000 images, less training, fewer rounds."""
+    summary = f"{whole.summary}; 10,000 images, less training"
+    small = replace(whole, name=f"{whole.name}-small", summary=summary, seeds=(0, 1, 2), pool_size=10_000)
+    return replace(small, training=training, rounds=rounds, **choices)
+
 
 _ALL: Final = (
     Protocol(
@@ -119,7 +193,7 @@ _ALL: Final = (
         noise=0.05,
     ),
     _SEED,
-    replace(_SEED, name="mnist-seed-small", pool_size=10_000, rounds=6, training=Training(epochs=75, batch=256)),
+    _small(_SEED, Training(epochs=75, batch=256), rounds=6),
     replace(
         _SEED,
         name="mnist-seed-k100",
@@ -127,6 +201,20 @@ _ALL: Final = (
         strategies=("bald", "batchbald"),
         draws=100,
     ),
+    _SMALL_BATCH,
+    _small(_SMALL_BATCH, Training(epochs=50, batch=256), rounds=20),
+    _DBAL,
+    _small(
+        _DBAL,
+        Training(epochs=20, batch=32, samples_per_epoch=320, decay_on="linear"),
+        rounds=15,
+        decay_grid=(1.0, 3.5, 10.0),
+        draws=50,
+    ),
+    _BATCHBALD,
+    _small(_BATCHBALD, Training(epochs=30, batch=64, samples_per_epoch=1280, patience=3), rounds=18, draws=50),
+    _REPEATED,
+    _small(_REPEATED, Training(epochs=40, batch=64, samples_per_epoch=1280, patience=3), rounds=18),
     Protocol(
         name="two-moons",
         summary="two interleaved half circles in the plane, 5 labels a round",

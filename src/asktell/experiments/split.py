@@ -60,10 +60,7 @@ def split(protocol: Protocol, seed: int) -> Split:
     data = prepared(protocol)
     order = torch.randperm(len(data), generator=derive(seed, "split"))
     validation, rest = order[: protocol.n_validation], order[protocol.n_validation :]
-    size = len(rest) if protocol.pool_size is None else protocol.pool_size
-    if size > len(rest):
-        raise ProtocolError(f"{protocol.name} wants a pool of {size} items; {data.name} has {len(rest)} to give")
-    pool = rest[:size]
+    pool = rest if protocol.pool_size is None else _some(rest, protocol.pool_size, protocol, data)
     start = _balanced(pool, data, protocol.initial_per_class)
     return Split(data, pool.sort().values, start.sort().values, validation.sort().values)
 
@@ -76,6 +73,15 @@ def prepared(protocol: Protocol) -> Dataset:
     if protocol.copies > 1 or protocol.noise > 0:
         data = repeated(data, copies=protocol.copies, noise=protocol.noise, seed=0)
     return data
+
+
+def _some(rest: Tensor, size: int, protocol: Protocol, data: Dataset) -> Tensor:
+    """The rows of `rest`, in their order, that hold one of the first `size` different items."""
+    items = rest % (len(data) // protocol.copies)
+    different = list(dict.fromkeys(items.tolist()))
+    if size > len(different):
+        raise ProtocolError(f"{protocol.name} wants a pool of {size} items; {data.name} has {len(different)} to give")
+    return rest[torch.isin(items, torch.tensor(different[:size]))]
 
 
 def _balanced(pool: Tensor, data: Dataset, per_class: int) -> Tensor:

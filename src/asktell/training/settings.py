@@ -2,37 +2,34 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from asktell.errors import ProtocolError
 
 
 @dataclass(frozen=True)
 class Training:
-    """Adam on cross-entropy.
+    """Adam on cross-entropy. Each field says what it means; raises `ProtocolError` for a value that makes no sense.
 
-    epochs: how many, or at most how many if `patience` is set.
-    batch: rows per step; None = all labelled rows in one step.
-    samples_per_epoch: None = the labelled set once; else that many rows, the labelled set repeated (BatchBALD: 5,056).
-    decay: c of loss + (c / l) ||W||^2, l labels, over weight matrices and not biases. As Keras and the DBAL code have
-        it, so Adam gets a coupled weight_decay of 2c / l.
-    decay_on: "all" weight matrices and kernels, or those of "linear" layers only (DBAL code).
-    patience: None = all epochs, last weights; else stop after that many epochs without a better validation
-        accuracy (dropout off) and go back to the best weights.
-
-    Raises `ProtocolError` for a value that makes no sense.
+    `decay` is as Keras and the DBAL code have it, so that Adam gets a coupled weight_decay of 2c / l.
 
     >>> Training(epochs=30, batch=64, samples_per_epoch=5056, patience=3).lr
     0.001
     """
 
-    epochs: int
-    batch: int | None = 64
-    lr: float = 1e-3
-    samples_per_epoch: int | None = None
-    decay: float = 0.0
-    decay_on: Literal["all", "linear"] = "all"
-    patience: int | None = None
+    epochs: Annotated[int, "passes over the labelled set, or at most so many with `patience`"]
+    batch: Annotated[int | None, "rows per step; None = all labelled rows in one step"] = 64
+    lr: Annotated[float, "learning rate of Adam"] = 1e-3
+    samples_per_epoch: Annotated[
+        int | None, "rows of an epoch, the labelled set repeated (BatchBALD: 5,056); None = each labelled row once"
+    ] = None
+    decay: Annotated[float, "c of loss + (c / l) ||W||^2, l labels, over weight matrices, not biases"] = 0.0
+    decay_on: Annotated[Literal["all", "linear"], "decay of all weight matrices, or of linear layers only"] = "all"
+    patience: Annotated[
+        int | None,
+        "stop after so many epochs without a better validation accuracy (dropout off), go back to the best weights; "
+        "None = all epochs, last weights",
+    ] = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "samples_per_epoch", "patience"):
