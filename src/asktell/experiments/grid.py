@@ -16,6 +16,7 @@ from asktell.experiments import lines
 from asktell.experiments.cell import Cell, run_cell, strategy_of
 from asktell.experiments.protocols import DEFAULTS, Protocol, protocol
 from asktell.strategies import recipe
+from asktell.writing import write_whole
 
 POLL = 0.2  # seconds between looks at the running cells
 THREADS = 1
@@ -160,10 +161,8 @@ def _record_plan(cells: Sequence[Cell], out: Path) -> None:
 
 
 def _write_json(file: Path, content: object) -> None:
-    partial = file.with_suffix(".partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(file)
+        write_whole(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise DataError(f"{file} cannot be written ({error.strerror}); choose another folder for the results") from None

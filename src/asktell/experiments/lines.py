@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from asktell.errors import DataError
+from asktell.writing import write_whole
 
 Line = dict[str, object]
 
@@ -31,25 +32,19 @@ def count(file: Path) -> int:
 def rewrite(file: Path, lines: list[Line]) -> None:
     """Make `file` hold exactly `lines`: the old file or the new one, whatever happens."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    _write(partial, "w", "".join(map(_text, lines)))
-    partial.replace(file)
+    write_whole(file, "".join(map(_text, lines)).encode())
 
 
 def append(file: Path, line: Line) -> None:
     """Add one line and wait until it is on disk."""
-    _write(file, "a", _text(line))
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(_text(line))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _text(line: Line) -> str:
     return json.dumps(line, ensure_ascii=False) + "\n"
-
-
-def _write(file: Path, mode: str, text: str) -> None:
-    with file.open(mode, encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _parsed(text: bytes, where: str) -> Line:

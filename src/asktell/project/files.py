@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Literal
 from asktell.errors import ProjectError, UnknownClassError, UnknownItemError
 from asktell.project.store import Project
 from asktell.types import SKIP, Skip
+from asktell.writing import write_whole
 
 STDIN = Path("-")
 
@@ -133,12 +133,9 @@ def write_labels(labels: Mapping[str, str], how: Format) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """All of a file in one step: whoever reads it sees the old text or the new. Raises `ProjectError`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ProjectError(f"{path} cannot be written ({error.strerror}); choose another place") from None
 
 

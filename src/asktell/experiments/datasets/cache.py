@@ -1,8 +1,8 @@
 """Arrays kept between runs: npz without pickle, written whole or not at all, checked when read."""
 
 import hashlib
+import io
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asktell.errors import DataError
+from asktell.writing import write_whole
 
 Arrays = dict[str, np.ndarray]
 
@@ -29,10 +30,9 @@ def write(path: Path, arrays: Arrays, source: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as unfinished:
-            written = Path(unfinished) / path.name
-            np.savez(written, allow_pickle=False, source=np.array(source), **arrays)
-            os.replace(written, path)
+        packed = io.BytesIO()
+        np.savez(packed, allow_pickle=False, source=np.array(source), **arrays)
+        write_whole(path, packed.getvalue())
     except OSError as error:
         raise DataError(f"cannot write the cache file {path} ({error}); point ASKTELL_CACHE elsewhere") from error
 
