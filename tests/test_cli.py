@@ -88,11 +88,26 @@ def test_list_and_show_name_every_choice(capsys: Capture, monkeypatch: Patch) ->
     assert all(name in out for name in ("copies", "noise", "0.05", "standard deviation", "training", "evaluate"))
 
 
+def test_data_says_what_each_set_holds_and_why_one_cannot_be_had(
+    tmp_path: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    monkeypatch.setenv("ASKTELL_MNIST_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, err = run("experiment", "data", capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 1
+    assert ["digits", "1,297", "500", "10", "1 x 8 x 8"] in [
+        [cell.strip() for cell in line.split("│")[1:6]] for line in out.splitlines()
+    ]
+    assert "two-moons" in out
+    assert err.strip().splitlines()[-1].startswith(f"asktell: mnist: {tmp_path} holds no train-images")
+
+
 def test_every_command_has_help_with_an_example(capsys: Capture, monkeypatch: Patch) -> None:
     for words in (
         ["status"],
         ["experiment", "list"],
         ["experiment", "show"],
+        ["experiment", "data"],
         ["experiment", "run"],
         ["experiment", "report"],
     ):

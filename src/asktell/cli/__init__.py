@@ -10,7 +10,6 @@ def main() -> None:
     from asktell.cli.app import app
     from asktell.errors import AsktellError
 
-    gc.freeze()
     gc.enable()
     try:
         app()

@@ -50,6 +50,17 @@ def show(name: _Protocol) -> None:
 
 
 @app.command()
+def data() -> None:
+    """Fetch every data set, or read it from the cache, and check it; exit code 1 if one cannot be had.
+
+    Example: asktell experiment data
+    """
+    from asktell.cli import tables
+
+    tables.print_data()
+
+
+@app.command()
 def run(
     name: _Protocol,
     out: Annotated[Path, typer.Option(help="Folder for the results; what is there already is not done again.")],

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from asktell.experiments import curves
+from asktell.errors import DataError
+from asktell.experiments import curves, datasets
 from asktell.experiments.report import write_report
 from asktell.experiments.statistics import Estimate
 from asktell.experiments.summary import ProtocolSummary, StrategySummary, summarise
@@ -32,6 +33,27 @@ def print_report(folder: Path) -> None:
     with Console(stderr=True).status("drawing the curves"):
         written = write_report(folder, command=_commands(folder))
     typer.echo(f"wrote {written.summary}, {written.figure} and {written.page}")
+
+
+def print_data() -> None:
+    """Load every data set and print what it holds; those that cannot be had go to stderr, with the reason."""
+    table = Table(Column("data set", no_wrap=True), "pool", "to test", "classes", "one item", "from")
+    failed = {}
+    for name in datasets.names():
+        try:
+            with Console(stderr=True).status(f"loading {name}"):
+                loaded = datasets.load(name)
+        except DataError as error:
+            failed[name] = str(error)
+        else:
+            shape = " x ".join(map(str, loaded.inputs.shape[1:]))
+            sizes = (len(loaded), len(loaded.test_inputs), len(loaded.classes))
+            table.add_row(name, *(f"{size:,}" for size in sizes), shape, loaded.source)
+    Console().print(table)
+    for name, reason in failed.items():
+        typer.echo(f"asktell: {name}: {reason}", err=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _accuracies(summary: ProtocolSummary) -> Table:
