@@ -1,6 +1,7 @@
 """The command line as its users see it: output, errors in one line, exit codes, what is imported."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,22 @@ def test_every_command_has_help_with_an_example(capsys: Capture, monkeypatch: Pa
         code, out, _ = run(*words, "--help", capsys=capsys, monkeypatch=monkeypatch)
         assert code == 0
         assert f"Example: asktell {' '.join(words)}" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("asktell experiment r", ["report", "run"]),
+        ("asktell experiment show repeated-d", ["repeated-digits"]),
+        ("asktell experiment run digits --strategies random,batch", ["random,batchbald"]),
+        ("asktell ask birds --strategy power", ["power-bald"]),
+    ],
+)
+def test_the_shell_completes_commands_and_names(line: str, offered: list[str]) -> None:
+    words = {"_ASKTELL_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    code = "import sys; sys.argv = ['asktell']; from asktell.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | words, capture_output=True, text=True)
+    assert sorted(done.stdout.split()) == offered
 
 
 def test_help_and_status_load_no_torch(birds: Path) -> None:

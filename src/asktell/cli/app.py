@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import asktell
-from asktell.cli import experiment, project
+from asktell.cli import completion, experiment, project
 from asktell.cli.files import read_classes, read_ids
 from asktell.project.files import Format
 from asktell.types import SKIP
@@ -99,7 +99,12 @@ def items(
 @app.command()
 def ask(
     folder: _Folder,
-    strategy: Annotated[str, typer.Option(help="A name such as random, entropy, bald, batchbald or epig.")],
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="A name such as random, entropy, bald, batchbald or epig.", autocompletion=completion.strategies
+        ),
+    ],
     batch: Annotated[int, typer.Option("--batch", "-b", min=1, help="How many items to ask.")],
     evidence: Annotated[
         Path | None, typer.Option(help="Arrays by id: an .npz, or a .parquet. Default: none, as for random.")

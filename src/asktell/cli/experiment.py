@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from asktell.cli import completion
+
 app = typer.Typer(
     help="Experiments with a simulated oracle: which strategy saves how many labels.", no_args_is_help=True
 )
 
-_Protocol = Annotated[str, typer.Argument(help="A name from `asktell experiment list`.")]
+_Protocol = Annotated[
+    str, typer.Argument(help="A name from `asktell experiment list`.", autocompletion=completion.protocols)
+]
 
 
 @app.command("list")
@@ -64,7 +68,13 @@ def data() -> None:
 def run(
     name: _Protocol,
     out: Annotated[Path, typer.Option(help="Folder for the results; what is there already is not done again.")],
-    strategies: Annotated[str, typer.Option(help="Names, separated by commas. Default: the protocol's.")] = "",
+    strategies: Annotated[
+        str,
+        typer.Option(
+            help="Names, separated by commas. Default: the protocol's.",
+            autocompletion=completion.several(completion.strategies),
+        ),
+    ] = "",
     seeds: Annotated[str, typer.Option(help="Numbers, separated by commas. Default: the protocol's.")] = "",
     rounds: Annotated[int | None, typer.Option(min=0, help="Batches to ask. Default: the protocol's.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells at a time, each in one process with one thread.")] = 1,
