@@ -56,14 +56,15 @@ def blocks(source: Rows, *, memory: int | None = None) -> Iterator[tuple[int, Te
 
 
 def score(f: Callable[[Tensor], Tensor], rows: Tensor | np.ndarray | Rows, *, memory: int | None = None) -> Tensor:
-    """`f` mapped over rows in blocks: float64 [n]. A `RowError` counts from the first of all rows."""
-    return _mapped(f, blocks(as_rows(rows), memory=memory))
+    """`f` mapped over tiles of rows: float64 [n]. A `RowError` counts from the first of all rows."""
+    rows = as_rows(rows)
+    return _mapped(f, len(rows), Reading(rows, memory=memory).tiles() if len(rows) else iter(()))
 
 
 def per_tile(f: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """`f` of every fixed tile of rows in memory: float64 [n]. A `RowError` counts from the first of all rows."""
     step = tile_rows(tuple(rows.shape[1:]))
-    return _mapped(f, ((start, rows[start : start + step]) for start in range(0, len(rows), step)))
+    return _mapped(f, len(rows), ((start, rows[start : start + step]) for start in range(0, len(rows), step)))
 
 
 def _blocks(rows: Rows, planned: Plan) -> Iterator[tuple[int, Tensor]]:
@@ -76,11 +77,12 @@ def _blocks(rows: Rows, planned: Plan) -> Iterator[tuple[int, Tensor]]:
             yield start, rows[start:stop]
 
 
-def _mapped(f: Callable[[Tensor], Tensor], numbered: Iterator[tuple[int, Tensor]]) -> Tensor:
-    parts = []
-    for start, block in numbered:
+def _mapped(f: Callable[[Tensor], Tensor], n: int, numbered: Iterator[tuple[int, Tensor]]) -> Tensor:
+    """Results go to one place made before the pass: small pieces kept between large ones would fragment the heap."""
+    found = torch.empty(n, dtype=torch.float64)
+    for start, tile in numbered:
         try:
-            parts.append(f(block).clone())
+            found[start : start + len(tile)] = f(tile)
         except RowError as error:
             raise error.moved(start) from None
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64)
+    return found
