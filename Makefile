@@ -6,7 +6,7 @@ OUT ?= demo
 JOBS ?= 2
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup demo test quick bench results report clean
+.PHONY: help setup demo test quick bench results docs report clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -16,7 +16,7 @@ setup: .venv/.ok  ## make .venv with asktell and all that its tests need
 .venv/.ok: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	$(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt -e '.[dev,docs,bench]'
 	$(BIN)/uv pip install --quiet --no-deps batchbald-redux==2.0.5
 	touch $@
 
@@ -24,7 +24,7 @@ demo: setup  ## real MNIST: how many labels active learning saves (6 minutes on 
 	$(BIN)/asktell experiment run demo --out $(OUT) --jobs $(JOBS)
 	$(BIN)/asktell experiment report $(OUT)
 
-test: setup  ## the gate: format, lint, types, layers, tests, doctests, the wheel
+test: setup  ## the gate: format, lint, types, layers, docs, tests, doctests, the wheel
 	scripts/gate
 
 quick: setup  ## the tests without real kills and real training
@@ -39,5 +39,8 @@ results: setup  ## the committed runs; resumes where it was interrupted
 	$(BIN)/asktell experiment report results/digits
 	$(BIN)/asktell experiment report results/repeated-digits
 
+docs: setup  ## the documentation site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:  ## remove .venv and what tools left behind
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist build site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
