@@ -4,9 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= demo
 JOBS ?= 2
+RUNS := digits repeated-digits mnist-seed mnist-seed-k100 mnist-small-batch-small mnist-batchbald-small \
+	repeated-mnist-small
+FIGURES := two-moons-boundaries bald-terms mnist-curves batch-information bald-vs-batchbald
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup demo test quick bench results docs report clean
+.PHONY: help setup demo test quick bench data reproduce report figures docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -33,11 +36,18 @@ quick: setup  ## the tests without real kills and real training
 bench: setup  ## speed against the peers, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-results: setup  ## the committed runs; resumes where it was interrupted
-	$(BIN)/asktell experiment run digits --out results/digits --jobs $(JOBS)
-	$(BIN)/asktell experiment run repeated-digits --out results/repeated-digits --jobs $(JOBS)
-	$(BIN)/asktell experiment report results/digits
-	$(BIN)/asktell experiment report results/repeated-digits
+data: setup  ## fetch and check every data set
+	$(BIN)/asktell experiment data
+
+reproduce: setup  ## the committed runs (hours); skips what is done, goes on where it was interrupted
+	set -e; for run in $(RUNS); do $(BIN)/asktell experiment run $$run --out results/$$run --jobs $(JOBS); done
+	$(MAKE) report
+
+report: setup  ## tables, curves and page of every committed run
+	set -e; for run in $(RUNS); do $(BIN)/asktell experiment report results/$$run; done
+
+figures: setup  ## the five figures, into docs/figures
+	set -e; for name in $(FIGURES); do $(BIN)/asktell figure $$name --out docs/figures/$$name.png; done
 
 docs: setup  ## the documentation site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

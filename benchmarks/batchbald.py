@@ -5,7 +5,6 @@ estimator that neither used, 100,000 fresh particles.
 """
 
 import json
-import math
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -13,13 +12,11 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from asktell.arrays import probabilities
 from asktell.experiments.datasets import load
 from asktell.learners import Round, SingleNetwork
 from asktell.randomness import derive
 from asktell.rows import TensorRows
-from asktell.selection import batchbald
-from asktell.selection.joint import Joint
+from asktell.selection import batchbald, joint_information
 from asktell.training import Training, network
 
 N, K, C, B = 1_000, 100, 10, 10
@@ -58,10 +55,7 @@ def pool(seed: int) -> Tensor:
 def referee(log_probs: Tensor, picks: Tensor, seed: int) -> float:
     """Joint information of the picks from fresh particles, nats."""
     generator = derive(seed, "referee")
-    joint = Joint.start(K, REFEREE_PARTICLES)
-    for p_kc in probabilities(log_probs[picks])[0]:
-        joint = joint.extended(p_kc, generator)
-    return math.log(K) - joint.left
+    return float(joint_information(log_probs[picks], particles=REFEREE_PARTICLES, generator=generator)[-1])
 
 
 def timed_redux(log_probs: Tensor) -> tuple[float, Tensor]:

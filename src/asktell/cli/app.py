@@ -1,4 +1,4 @@
-"""The commands. Each imports what it works with when it runs, so that only `ask` and `experiment` load torch."""
+"""The commands. Each imports what it works with when it runs, so that only `ask`, `experiment` and `figure` load torch."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import asktell
-from asktell.cli import completion, experiment, project
+from asktell.cli import completion, experiment, figure, project
 from asktell.cli.files import read_classes, read_ids
 from asktell.project.files import Format
 from asktell.types import SKIP
@@ -220,6 +220,9 @@ def backup(
     Example: asktell backup birds birds.backup
     """
     project.backup(folder, file, as_json)
+
+
+app.command(help=figure.HELP)(figure.figure)
 
 
 def _exactly_one(given: dict[str, bool]) -> None:

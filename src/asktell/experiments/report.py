@@ -5,9 +5,7 @@ Needs matplotlib and Jinja2: pip install 'asktell[report]'.
 
 import base64
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -17,8 +15,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from asktell.errors import DataError
-from asktell.experiments import curves, figures
+from asktell.experiments import curves
 from asktell.experiments.curves import Key, RecordedCell, Results
+from asktell.experiments.figures.curves import learning_curves
+from asktell.experiments.figures.saving import rendered, write
 from asktell.experiments.statistics import TARGETS, Estimate
 from asktell.experiments.summary import ProtocolSummary, as_json, summarise
 
@@ -47,7 +47,7 @@ def write_report(folder: Path, *, command: str) -> Report:
     template = _template()
     results = curves.read(folder)
     summaries = summarise(results)
-    picture = figures.png(figures.learning_curves(results.curves))
+    picture = rendered(learning_curves(results.curves))
     page = template.render(
         command=command,
         versions=_versions(),
@@ -58,13 +58,15 @@ def write_report(folder: Path, *, command: str) -> Report:
     )
     text = json.dumps(as_json(summaries, results), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     written = {"summary.json": (text + "\n").encode(), "curves.png": picture, "report.html": page.encode()}
-    paths = [_write(folder / name, content) for name, content in written.items()]
+    paths = [folder / name for name in written]
+    for path, content in zip(paths, written.values(), strict=True):
+        write(path, content)
     return Report(summaries, results.missing, results.unfinished, *paths)
 
 
 def _section(summary: ProtocolSummary, results: Results) -> dict[str, object]:
     own = [curve for curve in results.curves if curve.protocol == summary.protocol]
-    picture = base64.b64encode(figures.png(figures.learning_curves(own), dpi=220)).decode()
+    picture = base64.b64encode(rendered(learning_curves(own), dpi=220)).decode()
     return {
         "summary": summary,
         "picture": picture,
@@ -138,15 +140,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed as a package"
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Whole or not at all."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".report-") as unfinished:
-            partial = Path(unfinished) / path.name
-            partial.write_bytes(content)
-            os.replace(partial, path)
-    except OSError as error:
-        raise DataError(f"cannot write {path} ({error})") from error
-    return path

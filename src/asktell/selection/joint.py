@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from asktell.arrays import LogProbs, PendingLogProbs, check_draws, entropies, is_half, probabilities
+from asktell.arrays import LogProbs, PendingLogProbs, PickScores, check_draws, entropies, is_half, probabilities
 from asktell.errors import EvidenceError, SelectionError
 from asktell.rows import Rows, as_rows, score, tile_rows
 from asktell.scores import bald
@@ -65,6 +65,30 @@ def batchbald(
         return empty_selection()
     joint = _given_joint(pool, particles, given, generator)
     return _Greedy(pool, joint, saturation, generator).pick(b)
+
+
+def joint_information(log_probs: LogProbs, *, particles: int = PARTICLES, generator: torch.Generator) -> PickScores:
+    """I[y_1..y_i; w] of the first i rows, for i = 1..n, in nats: what the labels of a batch tell about the model.
+
+    At most log k, and at most the sum of the rows' BALD; it never falls as rows join. Exact while c ** i <= particles
+    (rounded up to a multiple of k); from then on a mean over that many sampled label configurations, with its sampling
+    error. Kirsch et al. 2019, eq. 8 (arXiv:1906.08158).
+
+    Raises `EvidenceError` for rows that are no log-probabilities, `SelectionError` unless particles >= 1.
+
+    >>> twice = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).log().expand(2, 2, 2)  # two copies of a sure disagreement
+    >>> joint_information(twice, generator=torch.Generator())
+    tensor([0.6931, 0.6931], dtype=torch.float64)
+    """
+    if particles < 1:
+        raise SelectionError(f"joint_information needs particles >= 1, not {particles}")
+    check_draws(log_probs)
+    joint = Joint.start(log_probs.shape[1], particles, log_probs.device)
+    left = []
+    for p_kc in probabilities(log_probs)[0]:
+        joint = joint.extended(p_kc, generator)
+        left.append(joint.left)
+    return nonnegative(math.log(log_probs.shape[1]) - torch.tensor(left, dtype=torch.float64))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""How figures look: colours that colour-blind readers can tell apart, the same for a strategy everywhere.
+
+Needs matplotlib: pip install 'asktell[figures]'.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from asktell.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+
+COLUMN, PAGE = 3.4, 7.0
+"""Inches: one column of a paper, and both."""
+
+Style = tuple[str, str, str]
+"""Colour, marker, line."""
+
+# Okabe and Ito 2008, without the yellow, which vanishes on white.
+_BLACK, _ORANGE, _SKY, _GREEN, _BLUE, _RED, _PINK = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY = "#666666"
+KNOWN: dict[str, Style] = {
+    "random": (GREY, "o", "--"),
+    "batchbald": (_RED, "s", "-"),
+    "bald": (_BLUE, "^", "-"),
+    "entropy": (_GREEN, "D", "-"),
+    "margin": (_PINK, "v", "-"),
+    "least-confident": (_SKY, "P", "-"),
+    "power-bald": (_ORANGE, "X", "-"),
+    "mean-std": (_BLACK, "<", ":"),
+    "epig": (_BLACK, "*", "-"),
+    "mc-variation-ratio": (_SKY, "d", "--"),
+    "vote-entropy": (_GREEN, "<", "--"),
+    "max-kl": (_PINK, "p", "--"),
+}
+_OTHERS: tuple[Style, ...] = tuple(
+    (colour, marker, line)
+    for line, marker, colour in product(
+        ("-.", ":", "-"), (">", "h", "p", "*"), (_BLUE, _RED, _GREEN, _ORANGE, _PINK, _SKY)
+    )
+)
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.5,
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "asktell",
+    "pdf.fonttype": 42,
+}
+
+
+def styles(strategies: Sequence[str]) -> dict[str, Style]:
+    """Colour, marker and line of each strategy: fixed for the known ones, from the name for others, never twice.
+
+    >>> styles(["bald"])["bald"] == styles(["random", "bald"])["bald"]
+    True
+    """
+    chosen = {name: KNOWN[name] for name in strategies if name in KNOWN}
+    for name in sorted(set(strategies) - set(KNOWN)):
+        start = int(hashlib.sha256(name.encode()).hexdigest(), 16)
+        turns = (_OTHERS[(start + step) % len(_OTHERS)] for step in range(len(_OTHERS)))
+        chosen[name] = next((style for style in turns if style not in chosen.values()), _OTHERS[0])
+    return chosen
+
+
+def check_matplotlib() -> None:
+    """Raise `DataError` unless matplotlib is there."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise DataError("figures need matplotlib: pip install 'asktell[figures]'")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """What is drawn and saved inside looks like ours. Raises `DataError` without matplotlib."""
+    check_matplotlib()
+    from matplotlib import rc_context
+
+    with rc_context(_SETTINGS):
+        yield
+
+
+def tick(axis: "Axis", places: Sequence[int]) -> None:
+    """Plain numbers at these places and nowhere else."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
