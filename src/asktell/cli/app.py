@@ -1,4 +1,4 @@
-"""The commands. Each imports what it works with when it runs, so that only `ask`, `experiment` and `figure` load torch."""
+"""The commands. Each imports what it works with when it runs: only `ask`, `experiment` and `figure` load torch."""
 
 from pathlib import Path
 from typing import Annotated

@@ -39,6 +39,10 @@ class Reading:
             for first in range(0, len(block), self.plan.tile):
                 yield start + first, block[first : first + self.plan.tile]
 
+    def score(self, f: Callable[[Tensor], Tensor]) -> Tensor:
+        """`f` of every tile in one pass: float64 [n]. A `RowError` counts from the first of all rows."""
+        return _mapped(f, self.n, self.tiles())
+
     def take(self, indices: Tensor) -> Tensor:
         """The rows at `indices`, in any order."""
         self.rows_read += len(indices)
@@ -58,7 +62,7 @@ def blocks(source: Rows, *, memory: int | None = None) -> Iterator[tuple[int, Te
 def score(f: Callable[[Tensor], Tensor], rows: Tensor | np.ndarray | Rows, *, memory: int | None = None) -> Tensor:
     """`f` mapped over tiles of rows: float64 [n]. A `RowError` counts from the first of all rows."""
     rows = as_rows(rows)
-    return _mapped(f, len(rows), Reading(rows, memory=memory).tiles() if len(rows) else iter(()))
+    return Reading(rows, memory=memory).score(f) if len(rows) else torch.empty(0, dtype=torch.float64)
 
 
 def per_tile(f: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asktell.arrays import LogProbs, PendingLogProbs, PickScores, check_draws, entropies, is_half, probabilities
 from asktell.errors import EvidenceError, SelectionError
-from asktell.rows import Rows, as_rows, score, tile_rows
+from asktell.rows import Reading, Rows, as_rows
 from asktell.scores import bald
 from asktell.scores.formula import nonnegative
 from asktell.selection.ranked import power_sample
@@ -27,6 +27,7 @@ SATURATION = 0.05
 """Nats left to learn below which further gains are noise."""
 _FIRST_BLOCK = 16
 _BLOCK_NUMBERS = 2**20  # float64 numbers in one [m, items, c] block of mixed predictions
+_ITEM_BYTES = 6 * 8  # BALD, the last gain, a place among ties, and three more while the gains are sorted
 _SETTLED = 1e-6  # a particle whose weights have less entropy can gain no more than this
 
 
@@ -59,7 +60,7 @@ def batchbald(
     """
     if particles < 1 or not 0 <= saturation < math.inf:
         raise SelectionError(f"batchbald needs particles >= 1 and saturation >= 0, not {particles} and {saturation}")
-    pool = _Pool(as_rows(log_probs), memory)
+    pool = _Pool(as_rows(log_probs), memory, particles)
     check_batch(b, pool.n)
     if b == 0:
         return empty_selection()
@@ -185,31 +186,27 @@ def _mixed_entropies(weights_mk: Tensor, mass_m: Tensor, p_ikc: Tensor) -> Tenso
 
 
 class _Pool:
-    """Rows of log-probabilities, and how many of them were read."""
+    """Rows of log-probabilities, read under a budget."""
 
-    def __init__(self, rows: Rows, memory: int | None) -> None:
-        self.rows, self.n = rows, len(rows)
-        self.memory = memory
+    def __init__(self, rows: Rows, memory: int | None, particles: int) -> None:
         probe = rows[0:1]
         check_draws(probe)
+        self.n = len(rows)
         self.shape, self.device = (probe.shape[1], probe.shape[2]), probe.device
         self.renormalised = is_half(probe)
-        self.block = tile_rows(self.shape)
+        self.reading = Reading(rows, memory=memory, state=_ITEM_BYTES * self.n + 16 * particles * probe.shape[1])
         self.evaluations = 0
 
     def bald(self) -> Tensor:
-        return score(bald, self.rows, memory=self.memory).cpu()
+        return self.reading.score(bald)
 
     def evaluate(self, joint: Joint, indices: Tensor) -> Tensor:
         """Gains of the rows at `indices`, in that order."""
-        ascending, order = indices.sort()
-        gain = torch.empty(len(indices), dtype=torch.float64)
-        gain[order] = joint.gains(*probabilities(self.rows.take(ascending)))
         self.evaluations += len(indices)
-        return gain
+        return joint.gains(*probabilities(self.reading.take(indices)))
 
     def row(self, index: int) -> Tensor:
-        return probabilities(self.rows.take(torch.tensor([index])))[0][0]
+        return probabilities(self.reading.rows.take(torch.tensor([index])))[0][0]
 
 
 class _Greedy:
@@ -257,7 +254,7 @@ class _Greedy:
                 slack = self._slack(best)
             start += len(block)
             reaching = int((bounds[start:] + slack > best_gain).sum())
-            size = min(2 * size, self.pool.block, reaching)
+            size = min(2 * size, self.pool.reading.plan.tile, reaching)
         return best
 
     def _slack(self, row: int) -> float:
@@ -279,8 +276,8 @@ class _Greedy:
 
     def _selection(self, saturated_at: int | None) -> Selection:
         report = Report(
-            passes=1,
-            rows_read=self.pool.n + self.pool.evaluations,
+            passes=self.pool.reading.passes,
+            rows_read=self.pool.reading.rows_read,
             evaluations=self.pool.evaluations,
             joint_information=self.left_at_start - self.joint.left,
             saturated_at=saturated_at,
