@@ -28,7 +28,7 @@ SATURATION = 0.05
 _FIRST_BLOCK = 16
 _BLOCK_NUMBERS = 2**20  # float64 numbers in one [m, items, c] block of mixed predictions
 _ITEM_BYTES = 6 * 8  # BALD, the last gain, a place among ties, and three more while the gains are sorted
-_SETTLED = 1e-6  # a particle whose weights have less entropy can gain no more than this
+_SETTLED = 1e-6  # nats: gains below are taken for equal; weights of less entropy can gain no more
 
 
 def batchbald(
@@ -240,6 +240,9 @@ class _Greedy:
         order = self.ties[self.bound[self.ties].sort(descending=True, stable=True).indices]
         order = order[: self.pool.n - len(self.picks)]
         if self.fresh:
+            return int(order[0])
+        if self.joint.left < _SETTLED:  # no gain can be told from another
+            self.bound[order[:1]] = self.pool.evaluate(self.joint, order[:1])
             return int(order[0])
         bounds = self.bound[order]  # as they were: evaluation overwrites self.bound
         best, best_gain, slack = -1, -math.inf, 0.0

@@ -1,0 +1,69 @@
+"""What the benchmarks share: timing in turn, peak memory in a process of its own, one line of the page."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of RESULTS.md. `met`: whether the bar was reached; None where there is none."""
+
+    kernel: str
+    against: str
+    input: str
+    measured: str
+    bar: str
+    met: bool | None = None
+
+
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    """Seconds of one run, and its result."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def timed_in_turn(*sides: tuple[Callable[[], Any], int]) -> list[tuple[float, Any]]:
+    """Median seconds and result of each side, run so many times; in turn, so that what else runs hits both."""
+    results = [run() for run, _ in sides]  # the first run warms up and is not counted
+    seconds: list[list[float]] = [[] for _ in sides]
+    for turn in range(max(times for _, times in sides)):
+        for (run, times), taken in zip(sides, seconds, strict=True):
+            if turn < times:
+                taken.append(timed(run)[0])
+    return [(statistics.median(taken), result) for taken, result in zip(seconds, results, strict=True)]
+
+
+def alone(module: str, *arguments: object) -> dict[str, Any]:
+    """What `python -m MODULE ARGUMENTS` prints as JSON, in a process of its own."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def peak_growth(run: Callable[[], T]) -> tuple[int, T]:
+    """Bytes by which the peak of resident memory grew while `run` ran; for a process that does nothing else."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result = run()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, result
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The lines in Markdown."""
+    head = ("kernel", "against", "input", "measured (median)", "bar", "")
+    rows = [
+        (r.kernel, r.against, r.input, r.measured, r.bar, {None: "", True: "met", False: "**missed**"}[r.met])
+        for r in lines
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows))
