@@ -1,6 +1,6 @@
 """The tables of docs/claims.md: what others report beside what the committed cells say, read from results/."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -33,12 +33,12 @@ class Run:
     def accuracy(self, strategy: str, n: int) -> str:
         """Test accuracy after training on `n` labels, %: mean, and the range or interval of the seeds."""
         found = accuracy_by_size(self.cells(strategy))
-        return _estimated(100 * found[n].mean, 100 * found[n].low, 100 * found[n].high) if n in found else NOT_RUN
+        return _percent(found[n]) if n in found else NOT_RUN
 
     def difference(self, strategy: str, reference: str, n: int) -> str:
         """Accuracy minus the reference's, in points, paired by seed."""
         found = difference_by_size(self.cells(strategy), self.cells(reference))
-        return _estimated(100 * found[n].mean, 100 * found[n].low, 100 * found[n].high, "+") if n in found else NOT_RUN
+        return _percent(found[n], "+") if n in found else NOT_RUN
 
     def saturated(self, strategy: str) -> str:
         """The pick from which on a batch said nothing more, and the share of picks that were fill."""
@@ -56,8 +56,9 @@ class Run:
         return f"{fmean(rounds):.1f}" if rounds else NOT_RUN
 
 
-def _estimated(mean: float, low: float, high: float, sign: str = "") -> str:
-    return f"{mean:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
+def _percent(found: Estimate, sign: str = "") -> str:
+    mean, low, high = (f"{100 * value:{sign}.1f}" for value in (found.mean, found.low, found.high))
+    return f"{mean} ({low} to {high})" if found.seeds > 1 else f"{mean} (one seed)"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -136,7 +137,7 @@ def repeated() -> str:
     return _compared("repeated-mnist-small", paper, 100)
 
 
-def _compared(name: str, paper: dict[str, tuple[str, ...]], n: int) -> str:
+def _compared(name: str, paper: Mapping[str, Sequence[str]], n: int) -> str:
     run = Run(name)
     rows = []
     for strategy in ("random", "margin", "bald", "batchbald", "power-bald"):

@@ -7,6 +7,7 @@ changelog and the committed runs. At the end no page may fetch anything from els
 import json
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from scripts import claims
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 WIDTH = 80
-PLACE = re.compile(r"^<!-- generated: ([a-z]+) -->$", re.MULTILINE)
+PLACE = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 FETCHED = re.compile(
     r'<(?!link rel="canonical")(?:script|link|img|iframe|source|video|audio|embed|object)\b[^>]*'
     r"\b(?:src|href)=\W?(?:https?:)?//[^>]*"
@@ -187,5 +191,6 @@ PIECES: Mapping[str, Callable[[], str]] = {
     "commands": command_reference,
     "protocols": table_of_protocols,
     "strategies": table_of_strategies,
+    **{f"claims-{name}": made for name, made in claims.TABLES.items()},
 }
 """What pages may ask for, by name."""
