@@ -7,7 +7,7 @@ from statistics import fmean
 
 from asktell.experiments import curves
 from asktell.experiments.curves import RecordedCell
-from asktell.experiments.statistics import accuracy_by_size, crossing, difference_by_size, fill_share
+from asktell.experiments.statistics import Estimate, accuracy_by_size, crossing, difference_by_size, fill_share
 
 RESULTS = Path(__file__).parents[1] / "results"
 NOT_RUN = "not run yet"
