@@ -1,66 +1,76 @@
-"""MC-dropout draws: the prefix form against k full passes, on the DBAL network.
+"""MC-dropout draws: thinned networks against masked ones behind the same prefix, and against k full passes.
 
-Both sides in one run: the same masks, the same batch, one thread, as the cells of an experiment run. Bar: see `BAR`.
+All sides in one run: the same masks, the same batch, one thread, as the cells of an experiment run. Seconds are of
+processor time, so that waiting for what else runs does not count.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asktell.posteriors import MCDropout
-from asktell.posteriors.masks import Masks
+from asktell.posteriors.masks import Layers, Masks, active_dropouts
 from asktell.randomness import derive, seeded, take_key
-from asktell.training import dbal_cnn
+from asktell.training import batchbald_cnn, dbal_cnn
 
-BAR = 12.0
+BARS = {"DBAL": ("k full passes", 20.0), "BatchBALD": ("masked passes", 3.0)}
+NETWORKS = {"DBAL": dbal_cnn, "BatchBALD": batchbald_cnn}
 ITEMS, DRAWS, BATCH = 500, 100, 256
 
 
-def measure(items: int = ITEMS, draws: int = DRAWS, *, fast: int = 5, slow: int = 3) -> dict[str, float]:
-    """Median seconds of both sides, their ratio, and the largest difference of a probability."""
+def measure(items: int = ITEMS, draws: int = DRAWS, *, fast: int = 5, slow: int = 3) -> dict[str, dict[str, Any]]:
+    """By network: median seconds of each side, how often ours fit in, and the largest difference of a probability."""
     torch.set_num_threads(1)
-    network, images, key = _subject(items)
-    posterior = MCDropout(network, batch=BATCH)
-    sample = posterior.draw(draws, generator=derive(0, "draw"))
-    (prefix_seconds, prefix), (full_seconds, full) = _timed_in_turn(
-        (partial(sample.log_probs, images), fast), (partial(full_passes, network, images, draws, key), slow)
+    return {name: _measured(build, items, draws, fast, slow) for name, build in NETWORKS.items()}
+
+
+def _measured(build: Callable[[], nn.Module], items: int, draws: int, fast: int, slow: int) -> dict[str, Any]:
+    network, images, key = _subject(build, items)
+    thinned, masked = (
+        MCDropout(network, batch=BATCH, thin=thin).draw(draws, generator=derive(0, "draw")) for thin in (True, False)
     )
+    ours, *others = _timed_in_turn(
+        (partial(thinned.log_probs, images), fast),
+        (partial(masked.log_probs, images), fast),
+        (partial(full_passes, network, images, draws, key), slow),
+    )
+    seconds = dict(zip(("masked passes", "k full passes"), (taken for taken, _ in others), strict=True))
     return {
         "items": items,
         "draws": draws,
         "threads": torch.get_num_threads(),
-        "prefix_s": prefix_seconds,
-        "full_s": full_seconds,
-        "ratio": full_seconds / prefix_seconds,
-        "bar": BAR,
-        "largest_difference": float((prefix.exp() - full.exp()).abs().max()),
+        "seconds": ours[0],
+        "seconds_against": seconds,
+        "ratios": {against: taken / ours[0] for against, taken in seconds.items()},
+        "largest_difference": max(float((ours[1].exp() - result.exp()).abs().max()) for _, result in others),
     }
 
 
 def full_passes(network: nn.Module, images: Tensor, draws: int, key: int) -> Tensor:
     """k passes through the whole network, the masks of draw j multiplied in on pass j: the plain way."""
-    layers = {name: m for name, m in network.named_modules() if isinstance(m, nn.Dropout)}
-    masks = Masks(key, draws, {name: m.p for name, m in layers.items()})
+    layers = active_dropouts(network, ())
+    masks = Masks(key, draws, layers)
     with torch.no_grad():
         return torch.stack([_pass(network, images, masks, layers, draw) for draw in range(draws)], 1)
 
 
-def _pass(network: nn.Module, images: Tensor, masks: Masks, layers: Mapping[str, nn.Module], draw: int) -> Tensor:
+def _pass(network: nn.Module, images: Tensor, masks: Masks, layers: Layers, draw: int) -> Tensor:
     parts = []
     for batch in torch.split(images, BATCH):
-        with masks.applied(layers, draw, len(batch)):
+        with masks.draw(draw, len(batch)).applied(layers):
             parts.append(network(batch).log_softmax(-1))
     return torch.cat(parts)
 
 
-def _subject(items: int) -> tuple[nn.Module, Tensor, int]:
+def _subject(build: Callable[[], nn.Module], items: int) -> tuple[nn.Module, Tensor, int]:
     with seeded(derive(0, "network")):
-        network = dbal_cnn().eval()
+        network = build().eval()
     return network, torch.randn(items, 1, 28, 28, generator=derive(0, "images")), take_key(derive(0, "draw"))
 
 
@@ -71,9 +81,9 @@ def _timed_in_turn(*sides: tuple[Callable[[], Tensor], int]) -> list[tuple[float
     for turn in range(max(times for _, times in sides)):
         for (run, times), taken in zip(sides, seconds, strict=True):
             if turn < times:
-                start = time.perf_counter()
+                start = time.process_time()
                 run()
-                taken.append(time.perf_counter() - start)
+                taken.append(time.process_time() - start)
     return [(statistics.median(taken), result) for taken, result in zip(seconds, results, strict=True)]
 
 

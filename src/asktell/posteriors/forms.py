@@ -1,19 +1,20 @@
 """A network cut in two: what depends on no dropout, run once, and the rest, run once per draw.
 
-The cut is made on a torch.fx trace. Networks that cannot be traced, or whose trace disagrees with them, are run
-whole for every draw, with the same masks.
+The cut is made on a torch.fx trace. Where masks allow, the rest is a smaller network for each draw. Networks that
+cannot be traced, or whose trace disagrees with them, are run whole for every draw, with the same masks.
 """
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.dropout import _DropoutNd
 
-from asktell.errors import ModelError
+from asktell.posteriors.masks import Draw, Layers, Masks
+from asktell.posteriors.thinned import Thinned, thin_out
+from asktell.posteriors.traces import Trace, shell_of, traced
 from asktell.randomness import derive, seeded
 
 
@@ -23,53 +24,66 @@ class UntracedWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Form:
-    """`rest(*first(x))` is the network; `layers` are the dropout modules that `rest` calls, by qualified name."""
+    """`rest(draw, *first(x))` is the network; `thinned` are the layers that `rest` runs in part."""
 
     first: Callable[[Tensor], tuple[Any, ...]]
     rest: Callable[..., Any]
-    layers: Mapping[str, nn.Module]
     traced: bool
+    thinned: tuple[Thinned, ...] = ()
 
 
-def cut(module: nn.Module, names: Collection[str], items: Tensor) -> Form:
-    """The network cut before the dropout modules `names`, or whole if it cannot be cut.
+def cut(module: nn.Module, layers: Layers, items: Tensor, *, thin: bool = True) -> Form:
+    """The network cut before its dropout modules `layers`, thinned if asked for; or whole if it cannot be cut.
 
-    `items` are a few rows on which the two must agree.
+    Holds for items of the shape of `items`, a few rows on which the two must agree.
     """
-    try:
-        with seeded(derive(0, "trace")):
-            form = _split(module, names)
-            if _agrees(form, module, items):
-                return form
-    except Exception:  # noqa: BLE001 - the tracer runs a stranger's code on proxies: anything may come out of it
-        pass
-    return whole(module, names)
+    reference = whole(module, layers)
+    for thinly in (True, False) if thin else (False,):
+        try:
+            with seeded(derive(0, "trace")), torch.no_grad():
+                form = _split(module, layers, items if thinly else None)
+                if all(_agrees(form, reference, items, draw) for draw in _trials(layers, len(items))):
+                    return form
+        except Exception:  # noqa: BLE001 - the tracer runs a stranger's code on proxies: anything may come out
+            pass
+    return reference
 
 
-def whole(module: nn.Module, names: Collection[str]) -> Form:
+def whole(module: nn.Module, layers: Layers) -> Form:
     """The network uncut: every draw is a full pass."""
-    shell = _shell(module)
-    return Form(lambda x: (x,), lambda x: shell(x.clone()), _layers(shell, names), traced=False)
+    shell = shell_of(module)
+    inside: dict[str, Any] = {name: shell.get_submodule(name) for name in layers}
+
+    def rest(draw: Draw, x: Tensor) -> Any:
+        with draw.applied(inside):
+            return shell(x.clone())
+
+    return Form(lambda x: (x,), rest, traced=False)
 
 
-def _split(module: nn.Module, names: Collection[str]) -> Form:
-    shell = _shell(module)
-    if any(m._forward_hooks or m._forward_pre_hooks for m in shell.modules()):
-        raise ModelError("hooks do not survive tracing")
-    graph = _Tracer().trace(shell)
-    late = _late(graph, names)
-    frontier = [node for node in graph.nodes if node not in late and any(user in late for user in node.users)]
-    first, rest = _early_graph(graph, late, frontier), _late_graph(late, frontier)
-    return Form(fx.GraphModule(shell, first), fx.GraphModule(shell, rest), _layers(shell, names), traced=True)
+def _split(module: nn.Module, layers: Layers, items: Tensor | None) -> Form:
+    trace = traced(module, layers)
+    thinned = () if items is None else thin_out(trace, items, layers)
+    late = trace.late
+    frontier = [node for node in trace.graph.nodes if node not in late and any(user in late for user in node.users)]
+    first, rest = _early_graph(trace, late, frontier), _late_graph(late, frontier)
+    return Form(fx.GraphModule(trace.shell, first), fx.GraphModule(trace.shell, rest), True, thinned)
 
 
-def _agrees(form: Form, module: nn.Module, items: Tensor) -> bool:
+def _trials(layers: Layers, rows: int) -> tuple[Draw, Draw]:
+    """Masks, and masks that drop nothing: those that drop much hide much."""
+    idle = {name: copy.copy(layer) for name, layer in layers.items()}
+    for layer in idle.values():
+        layer.p = 0.0
+    return Masks(0, 1, layers).draw(0, rows), Masks(0, 1, idle).draw(0, rows)
+
+
+def _agrees(form: Form, reference: Form, items: Tensor, draw: Draw) -> bool:
     """Whether the cut network gives what the whole one gives, and leaves what it starts from as it was."""
-    with torch.no_grad():
-        frontier = form.first(items.clone())
-        versions = [_version(value) for value in frontier]
-        output, expected = form.rest(*frontier), module(items.clone())
-    tolerance = 1e-4 if expected.dtype.itemsize <= 4 else 1e-10
+    frontier = form.first(items.clone())
+    versions = [_version(value) for value in frontier]
+    output, expected = form.rest(draw, *frontier), reference.rest(draw, *reference.first(items.clone()))
+    tolerance = 1e-10 if expected.dtype == torch.float64 else max(1e-4, 8 * torch.finfo(expected.dtype).eps)
     close = torch.allclose(output, expected, tolerance, tolerance, equal_nan=True)
     return close and versions == [_version(value) for value in frontier]
 
@@ -78,40 +92,9 @@ def _version(value: object) -> int:
     return value._version if isinstance(value, Tensor) else 0
 
 
-def _shell(module: nn.Module) -> nn.Module:
-    """A copy of the structure that shares parameters and buffers, for hooks and tracing to work on."""
-    shared = [*module.parameters(), *module.buffers()]
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
-
-
-def _layers(module: nn.Module, names: Collection[str]) -> dict[str, nn.Module]:
-    return {name: m for name, m in module.named_modules() if name in names}
-
-
-class _Tracer(fx.Tracer):
-    """Dropout modules are leaves, and nothing that contains one is."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, _DropoutNd):
-            return True
-        if any(isinstance(inner, _DropoutNd) for inner in m.modules()):
-            return False
-        return super().is_leaf_module(m, module_qualified_name)
-
-
-def _late(graph: fx.Graph, names: Collection[str]) -> dict[fx.Node, None]:
-    """The output, and every node that an active dropout reaches, in order."""
-    late: dict[fx.Node, None] = {}
-    for node in graph.nodes:
-        drops = node.op == "call_module" and node.target in names
-        if drops or node.op == "output" or any(source in late for source in node.all_input_nodes):
-            late[node] = None
-    return late
-
-
-def _early_graph(graph: fx.Graph, late: Collection[fx.Node], frontier: list[fx.Node]) -> fx.Graph:
+def _early_graph(trace: Trace, late: Collection[fx.Node], frontier: list[fx.Node]) -> fx.Graph:
     early, copies = fx.Graph(), dict[fx.Node, fx.Node]()
-    for node in graph.nodes:
+    for node in trace.graph.nodes:
         if node not in late:
             copies[node] = early.node_copy(node, copies.__getitem__)
     early.output(tuple(copies[node] for node in frontier))
@@ -120,7 +103,8 @@ def _early_graph(graph: fx.Graph, late: Collection[fx.Node], frontier: list[fx.N
 
 def _late_graph(late: Collection[fx.Node], frontier: list[fx.Node]) -> fx.Graph:
     rest = fx.Graph()
-    copies = {node: rest.placeholder(node.name) for node in frontier}
-    for node in late:
+    draw, *others = late
+    copies = {draw: rest.placeholder(draw.name)} | {node: rest.placeholder(node.name) for node in frontier}
+    for node in others:
         copies[node] = rest.node_copy(node, copies.__getitem__)
     return rest

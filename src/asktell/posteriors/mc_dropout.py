@@ -10,7 +10,7 @@ from asktell.arrays import LogProbs
 from asktell.posteriors.deterministic import check_draws
 from asktell.posteriors.forms import Form, UntracedWarning, cut, whole
 from asktell.posteriors.masks import Masks, active_dropouts
-from asktell.posteriors.network import PointEvidence, Source, normalised, placed, submodule
+from asktell.posteriors.network import PointEvidence, Source, normalised, submodule
 from asktell.posteriors.on_demand import OnDemand
 from asktell.posteriors.probe import check_attributes, check_only_known_dropout
 from asktell.randomness import take_key
@@ -28,6 +28,8 @@ class MCDropout(PointEvidence):
     nothing here changes `module`. `off` names modules whose own dropout stays off ("" is the network's forward).
     `head` names the layer whose input is `features`; None is the last nn.Linear. `traced` says whether draws share
     the part before the first dropout (None until known); if they cannot, `UntracedWarning` says so, once.
+    `thin=False` multiplies every mask in, rather than leaving out of a draw what its masks drop: the same functions,
+    slower, to compare with.
 
     Log-probabilities come in the module's dtype, on the CPU. Raises `ModelError` for a network without dropout
     modules, for alpha dropout, and, when draws are first evaluated, for dropout outside of nn.Dropout modules.
@@ -38,25 +40,32 @@ class MCDropout(PointEvidence):
     """
 
     def __init__(
-        self, module: nn.Module, *, batch: int = 256, off: Collection[str] = (), head: str | None = None
+        self,
+        module: nn.Module,
+        *,
+        batch: int = 256,
+        off: Collection[str] = (),
+        head: str | None = None,
+        thin: bool = True,
     ) -> None:
         super().__init__(module, batch=batch, head=head)
         self._off = frozenset(off)
         for name in self._off:
             submodule(self._network.module, name, "off")
-        self._rates = active_dropouts(self._network.module, self._off)
+        self._layers = active_dropouts(self._network.module, self._off)
         check_attributes(self._network.module, self._off)
-        self._form: Form | None = None
+        self._thin = thin
+        self._forms: dict[tuple[int, ...], Form] = {}
 
     @property
     def distinct(self) -> int | None:
         """None (unlimited) if a dropout with 0 < p < 1 is on, else 1."""
-        return None if any(rate < 1 for rate in self._rates.values()) else 1
+        return None if any(layer.p < 1 for layer in self._layers.values()) else 1
 
     @property
     def traced(self) -> bool | None:
         """Whether draws share a common prefix; None before the first of them is evaluated."""
-        return None if self._form is None else self._form.traced
+        return all(form.traced for form in self._forms.values()) if self._forms else None
 
     def draw(self, k: int, *, generator: torch.Generator) -> "DropoutDraws":
         """Fix k sets of masks; takes one key. Raises `ModelError` if k < 1 or k > distinct."""
@@ -64,21 +73,22 @@ class MCDropout(PointEvidence):
         return DropoutDraws(self, k, take_key(generator))
 
     def _masks(self, k: int, key: int) -> Masks:
-        return Masks(key, k, self._rates)
+        return Masks(key, k, self._layers)
 
-    def _formed(self, rows: Rows) -> Form:
-        """How draws are evaluated; checked and decided on the first rows that come."""
-        if not len(rows):
-            return whole(self._network.module, self._rates)
-        if self._form is None:
-            items = placed(rows[0:_ITEMS_COMPARED], self._network.module)
-            check_only_known_dropout(self._network.module, items[:1], self._rates, self._off)
-            self._form = cut(self._network.module, self._rates, items)
-            if not self._form.traced:
-                warnings.warn(
-                    "torch.fx cannot trace the network: each draw is a full pass", UntracedWarning, stacklevel=3
-                )
-        return self._form
+    def _formed(self, x: Tensor) -> Form:
+        """How draws are evaluated; checked and decided on the first rows of their shape that come."""
+        if not len(x):
+            return whole(self._network.module, self._layers)
+        if x.shape[1:] not in self._forms:
+            check_only_known_dropout(self._network.module, x[:1], self._layers, self._off)
+            self._add_form(x)
+        return self._forms[x.shape[1:]]
+
+    def _add_form(self, x: Tensor) -> None:
+        form = cut(self._network.module, self._layers, x[:_ITEMS_COMPARED], thin=self._thin)
+        if not form.traced and self.traced is not False:
+            warnings.warn("torch.fx cannot trace the network: each draw is a full pass", UntracedWarning, stacklevel=5)
+        self._forms[x.shape[1:]] = form
 
 
 class DropoutDraws:
@@ -91,19 +101,17 @@ class DropoutDraws:
 
     def log_probs(self, inputs: Source) -> LogProbs:
         """Log-probabilities [n, k, c]."""
-        rows = as_rows(inputs)
-        form = self._posterior._formed(rows)
         with torch.no_grad():
-            return torch.cat([self._batch(form, x).cpu() for x in self._posterior._network.batches(rows)])
+            return torch.cat(list(map(self._batch, self._posterior._network.batches(inputs))))
 
     def over(self, inputs: Source) -> Rows:
         """The same, computed on demand."""
         return OnDemand(self.log_probs, as_rows(inputs))
 
-    def _batch(self, form: Form, x: Tensor) -> Tensor:
+    def _batch(self, x: Tensor) -> Tensor:
+        form = self._posterior._formed(x)
         frontier = form.first(x)
-        return torch.stack([self._draw(form, frontier, draw, len(x)) for draw in range(self.k)], 1)
+        return torch.stack([self._draw(form, frontier, draw, len(x)) for draw in range(self.k)], 1).cpu()
 
     def _draw(self, form: Form, frontier: tuple[object, ...], draw: int, rows: int) -> Tensor:
-        with self._masks.applied(form.layers, draw, rows):
-            return normalised(form.rest(*frontier), rows)
+        return normalised(form.rest(self._masks.draw(draw, rows), *frontier), rows)

@@ -90,7 +90,7 @@ def _calls(module: nn.Module, item: Tensor, layers: Iterable[str]) -> Counter[st
     calls: Counter[str] = Counter()
 
     def count(name: str, layer: nn.Module, _: object, x: Tensor) -> None:
-        item_shape(name, layer, x, 1)
+        item_shape(name, layer, x.shape, 1)
         calls[name] += 1
 
     found = dict(module.named_modules())
