@@ -10,7 +10,19 @@ import torch
 from asktell.evidence import Evidence
 from asktell.rows import as_rows
 from asktell.selection import Selection, top_k
-from asktell.strategies import BALD, Entropy, LeastConfident, Margin, Power, Softmax, Softrank, Strategy, recipes
+from asktell.strategies import (
+    BADGE,
+    BALD,
+    Entropy,
+    KMeansMargin,
+    LeastConfident,
+    Margin,
+    Power,
+    Softmax,
+    Softrank,
+    Strategy,
+    recipes,
+)
 from asktell.testing import StrategyConformance
 
 VARIANTS: list[Strategy] = [
@@ -20,6 +32,8 @@ VARIANTS: list[Strategy] = [
     Softmax(Margin(), beta=5.0),
     Softrank(Margin(point=True)),
     Power(Entropy(), beta=2.0),
+    BADGE(first="uniform"),
+    KMeansMargin(point=True, beta=1.5),
 ]
 
 

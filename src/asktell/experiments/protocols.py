@@ -212,7 +212,13 @@ _ALL: Final = (
         draws=50,
     ),
     _BATCHBALD,
-    _small(_BATCHBALD, Training(epochs=30, batch=64, samples_per_epoch=1280, patience=3), rounds=18, draws=50),
+    _small(
+        _BATCHBALD,
+        Training(epochs=30, batch=64, samples_per_epoch=1280, patience=3),
+        rounds=18,
+        draws=50,
+        evaluate="predict",
+    ),
     _REPEATED,
     _small(_REPEATED, Training(epochs=40, batch=64, samples_per_epoch=1280, patience=3), rounds=18),
     Protocol(

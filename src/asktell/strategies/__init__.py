@@ -16,12 +16,15 @@ from asktell.strategies.ranking import (
 )
 from asktell.strategies.registry import Recipe, from_json, recipe, recipes, register, to_json
 from asktell.strategies.sampling import Power, Random, Softmax, Softrank
+from asktell.strategies.spreading import BADGE, KMeansMargin
 
 __all__ = [
+    "BADGE",
     "BALD",
     "EPIG",
     "BatchBALD",
     "Entropy",
+    "KMeansMargin",
     "LeastConfident",
     "MCVariationRatio",
     "Margin",

@@ -20,6 +20,7 @@ from asktell.strategies.ranking import (
     VoteEntropy,
 )
 from asktell.strategies.sampling import Power, Random, Softmax, Softrank
+from asktell.strategies.spreading import BADGE, KMeansMargin
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ _KINDS: dict[str, type] = {
     kind.name: kind
     for kind in (
         Random, LeastConfident, Margin, Entropy, MCVariationRatio, MeanStd, VoteEntropy, MaxKL, BALD, EPIG,
-        BatchBALD, Power, Softmax, Softrank,
+        BatchBALD, Power, Softmax, Softrank, BADGE, KMeansMargin,
     )
 }  # fmt: skip
 
@@ -104,5 +105,7 @@ for _recipe in (
     Recipe("batchbald", BatchBALD()),
     Recipe("power-bald", Power(BALD())),
     Recipe("epig", EPIG()),
+    Recipe("badge", BADGE()),
+    Recipe("kmeans-margin", KMeansMargin()),
 ):
     register(_recipe)
