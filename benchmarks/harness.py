@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -51,12 +52,19 @@ def alone(module: str, *arguments: object) -> dict[str, Any]:
 
 
 def peak_growth(run: Callable[[], T]) -> tuple[int, T]:
-    """Bytes by which the peak of resident memory grew while `run` ran; for a process that does nothing else."""
-    import resource
+    """Bytes by which the peak of resident memory rose above what was resident before `run`, and its result.
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    The peak of this process is set back first; `ru_maxrss` would begin with what the parent held when it forked.
+    """
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _resident("VmRSS")
     result = run()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, result
+    return _resident("VmHWM") - before, result
+
+
+def _resident(name: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split(f"{name}:")[1].split()[0]) * 1024
 
 
 def table(lines: Sequence[Line]) -> str:

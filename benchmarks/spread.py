@@ -19,7 +19,7 @@ from asktell.embeddings import GradientEmbedding
 from asktell.randomness import derive
 from asktell.rows import file_rows
 from asktell.selection import kmeans_pp
-from benchmarks.harness import Line, alone, timed, timed_in_turn
+from benchmarks.harness import Line, alone, peak_growth, timed, timed_in_turn
 
 N, D, B = 60_000, 512, 1_000
 CLASSES = (10, 100)
@@ -150,15 +150,10 @@ def main(folder: str, b: str) -> None:
     """Pick out of two files."""
     torch.set_num_threads(1)
     points = GradientEmbedding(*(file_rows(f"{folder}/{name}.npy") for name in ("residual", "features")))
-    before = peak()
-    seconds, selection = timed(lambda: kmeans_pp(points, int(b), generator=derive(0, "pick")))
-    print(json.dumps({"peak": peak() - before, "seconds": seconds, **selection.report.to_json()}))
-
-
-def peak() -> int:
-    """Most bytes that were resident in this process; `ru_maxrss` begins with what the parent held when it forked."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    peak, (seconds, selection) = peak_growth(
+        lambda: timed(lambda: kmeans_pp(points, int(b), generator=derive(0, "pick")))
+    )
+    print(json.dumps({"peak": peak, "seconds": seconds, **selection.report.to_json()}))
 
 
 if __name__ == "__main__":
