@@ -9,7 +9,7 @@ RUNS := digits repeated-digits mnist-seed mnist-seed-k100 mnist-small-batch-smal
 FIGURES := two-moons-boundaries bald-terms mnist-curves batch-information bald-vs-batchbald
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: help setup demo test quick bench data reproduce report figures docs clean
+.PHONY: help setup demo test quick bench bench-quick data reproduce report figures docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ quick: setup  ## the tests without real kills and real training
 
 bench: setup  ## speed against the peers, written to benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+bench-quick: setup  ## the same on tiny inputs, nothing written: whether it runs
+	$(BIN)/python -m benchmarks --quick
 
 data: setup  ## fetch and check every data set
 	$(BIN)/asktell experiment data

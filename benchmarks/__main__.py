@@ -1,21 +1,22 @@
-"""Runs every benchmark and writes RESULTS.md and results.json beside this file."""
+"""Runs the benchmarks, writes RESULTS.md, results.json and growth.png beside this file; `--quick` only tries them."""
 
 import contextlib
-import io
 import json
 import os
 import platform
-from collections.abc import Mapping
+import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 import torch
 
-from benchmarks import batchbald, draws
+from benchmarks import batchbald, cover, draws, growth, project, scale, scores, spread
+from benchmarks.harness import table
 
 HERE = Path(__file__).parent
-Measured = Mapping[str, Any]
+KERNELS = (batchbald, scale, cover, spread, draws, scores, project)
+THREADS = torch.get_num_threads()
 
 
 def machine() -> str:
@@ -28,47 +29,47 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {versions}"
 
 
-def selection_rows(m: Measured) -> list[list[str]]:
-    seconds = f"{m['asktell_seconds']:.3f} s against {m['redux_seconds']:.1f} s"
-    gained = f"ours - theirs = {m['information_gained_over_redux']:+.4f} nat"
-    peer = f"batchbald-redux 2.0.5 ({batchbald.REDUX_SAMPLES:,} samples, double)"
-    referee = f"{batchbald.REFEREE_PARTICLES:,} fresh particles"
-    return [
-        ["batchbald", peer, m["input"], f"{m['ratio']:.0f}x: {seconds}", "100x"],
-        ["its joint information", f"the same, both by {referee}", "the same", gained, ">= -0.02 nat"],
-    ]
+def name_of(module: ModuleType) -> str:
+    """As it is called in results.json."""
+    return module.__name__.removeprefix("benchmarks.")
 
 
-def drawing_rows(m: Measured) -> list[list[str]]:
-    return [_drawing_row(name, *bar, m[name]) for name, bar in draws.BARS.items()]
+def measured(module: ModuleType, quick: bool) -> dict[str, object]:
+    """What it measures, with all threads unless it sets them itself."""
+    print(f"{name_of(module)} ...", file=sys.stderr, flush=True)
+    torch.set_num_threads(THREADS)
+    found: dict[str, object] = module.measure(quick)
+    return found
 
 
-def _drawing_row(network: str, against: str, bar: float, m: Measured) -> list[str]:
-    seconds = f"{m['seconds']:.2f} s against {m['seconds_against'][against]:.1f} s"
-    given = f"{m['items']} images, k={m['draws']}, threads: {m['threads']}"
-    measured = f"{m['ratios'][against]:.1f}x: {seconds}"
-    return [f"MC-dropout draws, {network} network", against, given, measured, f"{bar:g}x"]
+def page(results: dict[str, dict[str, object]]) -> str:
+    """RESULTS.md."""
+    rows = [line for module in KERNELS for line in module.lines(results[name_of(module)])]
+    return f"""# Benchmarks
+
+Written by `make bench`: peer and asktell on the same input in the same run, medians. {machine()}.
+Peaks are of resident memory, beyond what was resident before the call.
+
+{table(rows)}
+
+## Growth
+
+Seconds and passes over the pool against the number of items and of picks. `results.json` holds every measurement.
+
+![Seconds and passes against n and b](growth.png)
+"""
 
 
-def page(rows: list[list[str]]) -> str:
-    head = ["kernel", "against", "input", "measured (median)", "bar"]
-    lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-    about = f"Written by `make bench`: peer and asktell on the same input in the same run. {machine()}."
-    return "\n".join(["# Benchmarks", "", about, "", *lines, "", "`results.json` holds every single measurement.", ""])
-
-
-def main() -> None:
-    print("batchbald against batchbald-redux: some five minutes", flush=True)
-    with contextlib.redirect_stderr(io.StringIO()):  # redux draws progress bars
-        selection = batchbald.measure()
-    print("MC-dropout draws against masked and full passes: some four minutes", flush=True)
-    drawing = draws.measure()
-    results = {"machine": machine(), "batchbald": selection, "draws": drawing}
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    text = page([*selection_rows(selection), *drawing_rows(drawing)])
-    (HERE / "RESULTS.md").write_text(text)
+def main(quick: bool) -> None:
+    """Measure everything; write it down unless `quick`."""
+    results = {name_of(module): measured(module, quick) for module in (*KERNELS, growth)}
+    text = page(results)
     print(text)
+    if not quick:
+        (HERE / "results.json").write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
+        (HERE / "RESULTS.md").write_text(text)
+        (HERE / "growth.png").write_bytes(growth.picture(results["growth"]))
 
 
 if __name__ == "__main__":
-    main()
+    main("--quick" in sys.argv[1:])

@@ -4,8 +4,6 @@ All sides in one run: the same masks, the same batch, one thread, as the cells o
 processor time, so that waiting for what else runs does not count.
 """
 
-import json
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,16 +16,32 @@ from asktell.posteriors import MCDropout
 from asktell.posteriors.masks import Layers, Masks, active_dropouts
 from asktell.randomness import derive, seeded, take_key
 from asktell.training import batchbald_cnn, dbal_cnn
+from benchmarks.harness import Line, timed_in_turn
 
 BARS = {"DBAL": ("k full passes", 20.0), "BatchBALD": ("masked passes", 3.0)}
 NETWORKS = {"DBAL": dbal_cnn, "BatchBALD": batchbald_cnn}
 ITEMS, DRAWS, BATCH = 500, 100, 256
 
 
-def measure(items: int = ITEMS, draws: int = DRAWS, *, fast: int = 5, slow: int = 3) -> dict[str, dict[str, Any]]:
+def measure(quick: bool = False) -> dict[str, Any]:
     """By network: median seconds of each side, how often ours fit in, and the largest difference of a probability."""
     torch.set_num_threads(1)
+    items, draws, fast, slow = (50, 10, 1, 1) if quick else (ITEMS, DRAWS, 5, 3)
     return {name: _measured(build, items, draws, fast, slow) for name, build in NETWORKS.items()}
+
+
+def lines(m: dict[str, Any]) -> list[Line]:
+    """One line per network."""
+    return [_line(name, *bar, m[name]) for name, bar in BARS.items()]
+
+
+def _line(network: str, against: str, bar: float, m: dict[str, Any]) -> Line:
+    ratio = m["ratios"][against]
+    seconds = f"{m['seconds']:.2f} s against {m['seconds_against'][against]:.1f} s of processor time"
+    given = f"{m['items']} images, k={m['draws']}, one thread"
+    return Line(
+        f"MC-dropout draws, {network} network", against, given, f"{ratio:.1f}x: {seconds}", f"{bar:g}x", ratio >= bar
+    )
 
 
 def _measured(build: Callable[[], nn.Module], items: int, draws: int, fast: int, slow: int) -> dict[str, Any]:
@@ -35,10 +49,11 @@ def _measured(build: Callable[[], nn.Module], items: int, draws: int, fast: int,
     thinned, masked = (
         MCDropout(network, batch=BATCH, thin=thin).draw(draws, generator=derive(0, "draw")) for thin in (True, False)
     )
-    ours, *others = _timed_in_turn(
+    ours, *others = timed_in_turn(
         (partial(thinned.log_probs, images), fast),
         (partial(masked.log_probs, images), fast),
         (partial(full_passes, network, images, draws, key), slow),
+        clock=time.process_time,
     )
     seconds = dict(zip(("masked passes", "k full passes"), (taken for taken, _ in others), strict=True))
     return {
@@ -72,20 +87,3 @@ def _subject(build: Callable[[], nn.Module], items: int) -> tuple[nn.Module, Ten
     with seeded(derive(0, "network")):
         network = build().eval()
     return network, torch.randn(items, 1, 28, 28, generator=derive(0, "images")), take_key(derive(0, "draw"))
-
-
-def _timed_in_turn(*sides: tuple[Callable[[], Tensor], int]) -> list[tuple[float, Tensor]]:
-    """Median seconds and result of each side, run so many times; in turn, so that what else runs hits both."""
-    results = [run() for run, _ in sides]  # the first run warms up and is not counted
-    seconds: list[list[float]] = [[] for _ in sides]
-    for turn in range(max(times for _, times in sides)):
-        for (run, times), taken in zip(sides, seconds, strict=True):
-            if turn < times:
-                start = time.process_time()
-                run()
-                taken.append(time.process_time() - start)
-    return [(statistics.median(taken), result) for taken, result in zip(seconds, results, strict=True)]
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))

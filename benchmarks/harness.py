@@ -1,11 +1,13 @@
 """What the benchmarks share: timing in turn, peak memory in a process of its own, one line of the page."""
 
+import contextlib
+import io
 import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,22 +27,31 @@ class Line:
     met: bool | None = None
 
 
-def timed(run: Callable[[], T]) -> tuple[float, T]:
+def timed(run: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> tuple[float, T]:
     """Seconds of one run, and its result."""
-    start = time.perf_counter()
+    start = clock()
     result = run()
-    return time.perf_counter() - start, result
+    return clock() - start, result
 
 
-def timed_in_turn(*sides: tuple[Callable[[], Any], int]) -> list[tuple[float, Any]]:
+def timed_in_turn(
+    *sides: tuple[Callable[[], Any], int], clock: Callable[[], float] = time.perf_counter
+) -> list[tuple[float, Any]]:
     """Median seconds and result of each side, run so many times; in turn, so that what else runs hits both."""
     results = [run() for run, _ in sides]  # the first run warms up and is not counted
     seconds: list[list[float]] = [[] for _ in sides]
     for turn in range(max(times for _, times in sides)):
         for (run, times), taken in zip(sides, seconds, strict=True):
             if turn < times:
-                taken.append(timed(run)[0])
+                taken.append(timed(run, clock)[0])
     return [(statistics.median(taken), result) for taken, result in zip(seconds, results, strict=True)]
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """What draws progress bars inside draws none."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def alone(module: str, *arguments: object) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 import json
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,13 +47,12 @@ def measure(quick: bool = False) -> dict[str, Any]:
     """Seconds and peaks."""
     n, disk, b = (2_000, 5_000, 10) if quick else (60_000, 1_000_000, 100)
     log_probs = predictions(n)
-    small = predictions(200 if quick else 1_000).double().log_softmax(-1)
+    small = predictions(50 if quick else 1_000).double().log_softmax(-1)
     redux = statistics.median(timed_redux(small)[0] for _ in range(1 if quick else 3))
     found: dict[str, Any] = {"n": n, "b": b, "redux_seconds": redux, "disk": disk}
     for name, saturation in (("with", 0.05), ("without", 0.0)):
-        seconds, selection = timed(
-            lambda s=saturation: batchbald(log_probs, b, saturation=s, generator=derive(0, "pick"))
-        )  # type: ignore[misc]
+        select = partial(batchbald, log_probs, b, saturation=saturation, generator=derive(0, "pick"))
+        seconds, selection = timed(select)
         found[name] = {"seconds": seconds, **selection.report.to_json()}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "memory.npy"

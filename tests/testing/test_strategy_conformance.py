@@ -13,6 +13,8 @@ from asktell.selection import Selection, top_k
 from asktell.strategies import (
     BADGE,
     BALD,
+    CoreSet,
+    CoreSetRobust,
     Entropy,
     KMeansMargin,
     LeastConfident,
@@ -34,6 +36,8 @@ VARIANTS: list[Strategy] = [
     Power(Entropy(), beta=2.0),
     BADGE(first="uniform"),
     KMeansMargin(point=True, beta=1.5),
+    CoreSet(normalise=True),
+    CoreSetRobust(normalise=True, outliers=0.1),
 ]
 
 

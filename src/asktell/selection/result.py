@@ -15,7 +15,8 @@ class Report:
     `filled_from`: from this pick on the method could not go on by its own rule and its documented fill took over.
     `saturated_at`: the picks that BatchBALD made before nothing was left to learn; `joint_information` (nats) is
     what the picks by its own rule tell about the model. `passes` over the pool and `rows_read` count reading;
-    `evaluations` counts joint gains. `renormalised`: the evidence was float16 or bfloat16.
+    `evaluations` counts joint gains. `optimal`: the radius of a robust k-center is proven to be the smallest.
+    `renormalised`: the evidence was float16 or bfloat16.
     """
 
     passes: int | None = None
@@ -24,6 +25,7 @@ class Report:
     joint_information: float | None = None
     saturated_at: int | None = None
     filled_from: int | None = None
+    optimal: bool | None = None
     renormalised: bool = False
 
     def to_json(self) -> dict[str, object]:

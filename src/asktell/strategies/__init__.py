@@ -1,5 +1,6 @@
 """Strategies: named compositions of scores and selections that say which evidence they need."""
 
+from asktell.strategies.covering import CoreSet, CoreSetRobust
 from asktell.strategies.information import BatchBALD
 from asktell.strategies.protocols import Scored, Strategy
 from asktell.strategies.ranking import (
@@ -23,6 +24,8 @@ __all__ = [
     "BALD",
     "EPIG",
     "BatchBALD",
+    "CoreSet",
+    "CoreSetRobust",
     "Entropy",
     "KMeansMargin",
     "LeastConfident",

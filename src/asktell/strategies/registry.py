@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from asktell.errors import ProtocolError
 from asktell.learners import Learner
+from asktell.strategies.covering import CoreSet, CoreSetRobust
 from asktell.strategies.information import BatchBALD
 from asktell.strategies.protocols import Strategy
 from asktell.strategies.ranking import (
@@ -37,6 +38,7 @@ _KINDS: dict[str, type] = {
     for kind in (
         Random, LeastConfident, Margin, Entropy, MCVariationRatio, MeanStd, VoteEntropy, MaxKL, BALD, EPIG,
         BatchBALD, Power, Softmax, Softrank, BADGE, KMeansMargin,
+        CoreSet, CoreSetRobust,
     )
 }  # fmt: skip
 
@@ -107,5 +109,7 @@ for _recipe in (
     Recipe("epig", EPIG()),
     Recipe("badge", BADGE()),
     Recipe("kmeans-margin", KMeansMargin()),
+    Recipe("core-set", CoreSet()),
+    Recipe("core-set-robust", CoreSetRobust()),
 ):
     register(_recipe)

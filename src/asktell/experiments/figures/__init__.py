@@ -4,7 +4,8 @@ Needs matplotlib: pip install 'asktell[figures]'.
 """
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,7 +35,8 @@ class Computed:
         """The figure. Raises `ProtocolError` if there are results."""
         if results:
             raise ProtocolError("this figure is computed on the spot and reads no results; leave them out")
-        return self.draw(seed or 0)
+        with _one_thread():
+            return self.draw(seed or 0)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,19 @@ def figure(name: str) -> Computed | Recorded:
         near = get_close_matches(name, FIGURES) or sorted(FIGURES)
         raise ProtocolError(f"there is no figure called {name}; did you mean {', '.join(near)}?")
     return FIGURES[name]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As the cells of an experiment run, so that a figure does not depend on how many cores there are."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _boundaries(seed: int) -> "Figure":
