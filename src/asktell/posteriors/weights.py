@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from asktell.errors import ModelError
 from asktell.posteriors.protocols import Posterior
+from asktell.writing import write_whole
 
 
 @runtime_checkable
@@ -58,7 +58,7 @@ def save_weights(source: nn.Module | HasWeights, path: str | os.PathLike[str]) -
     """Write the weights of a module or a posterior as safetensors; `path` holds the old file or the new one."""
     weights = weights_of(source) if isinstance(source, nn.Module) else source.weights()
     tensors = {name: w.detach().cpu().contiguous().clone() for name, w in weights.items()}
-    _replace(Path(path), safetensors.torch.save(tensors))
+    write_whole(Path(path), safetensors.torch.save(tensors))
 
 
 def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
@@ -76,25 +76,3 @@ def put_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: str) -
         module.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise ModelError(f"weights from {origin} do not fit the network: {error}") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The rename itself must survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
