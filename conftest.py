@@ -1,6 +1,7 @@
 """What every test and doctest starts from."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import jaxtyping
@@ -25,3 +26,21 @@ def without_shape_checks() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Exit code, stdout and stderr of `asktell WORDS`, run in this process."""
+    from asktell.cli import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["asktell", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

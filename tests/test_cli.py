@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from asktell.cli import main
 from asktell.project import Project
 from asktell.types import SKIP
 
@@ -20,30 +20,15 @@ def birds(tmp_path: Path) -> Path:
     return tmp_path / "Vögel"
 
 
-def run(
-    *words: str | Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `asktell WORDS`."""
-    monkeypatch.setattr(sys, "argv", ["asktell", *map(str, words)])
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
+Run = Callable[..., tuple[int, str, str]]
 
 
-Capture = pytest.CaptureFixture[str]
-Patch = pytest.MonkeyPatch
-
-
-def test_status_tells_what_the_project_holds(birds: Path, capsys: Capture, monkeypatch: Patch) -> None:
-    code, out, _ = run("status", birds, capsys=capsys, monkeypatch=monkeypatch)
+def test_status_tells_what_the_project_holds(birds: Path, command: Run) -> None:
+    code, out, _ = command("status", birds)
     assert code == 0
     for text in ("1 free", "2 labelled", "1 skipped", "owl 2", "Zaunkönig 0", "9 of 9 left"):
         assert text in out
-    code, out, _ = run("status", birds, "--json", capsys=capsys, monkeypatch=monkeypatch)
+    code, out, _ = command("status", birds, "--json")
     found = json.loads(out)
     assert found["states"] == {"free": 1, "pending": 0, "labelled": 2, "skipped": 1, "withdrawn": 0}
     assert found["labels"] == {"owl": 2, "Zaunkönig": 0}
@@ -61,10 +46,10 @@ def test_status_tells_what_the_project_holds(birds: Path, capsys: Capture, monke
     ],
 )
 def test_what_goes_wrong_is_one_line_and_exit_code_1(
-    words: list[str], message: str, tmp_path: Path, capsys: Capture, monkeypatch: Patch
+    words: list[str], message: str, tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(*words, capsys=capsys, monkeypatch=monkeypatch)
+    code, out, err = command(*words)
     assert (code, out) == (1, "")
     assert err.startswith("asktell: ")
     assert message in err
@@ -75,26 +60,26 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(
 @pytest.mark.parametrize(
     "words", [["experiment", "run", "digits"], ["experiment", "run", "digits", "--seeds", "a", "--out", "x"]]
 )
-def test_wrong_usage_is_exit_code_2(words: list[str], capsys: Capture, monkeypatch: Patch) -> None:
-    code, _, err = run(*words, capsys=capsys, monkeypatch=monkeypatch)
+def test_wrong_usage_is_exit_code_2(words: list[str], command: Run) -> None:
+    code, _, err = command(*words)
     assert code == 2
     assert "Usage" in err
 
 
-def test_list_and_show_name_every_choice(capsys: Capture, monkeypatch: Patch) -> None:
+def test_list_and_show_name_every_choice(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    _, out, _ = run("experiment", "list", capsys=capsys, monkeypatch=monkeypatch)
+    _, out, _ = command("experiment", "list")
     assert all(name in out for name in ("demo", "digits", "repeated-digits", "two-moons"))
-    _, out, _ = run("experiment", "show", "repeated-digits", capsys=capsys, monkeypatch=monkeypatch)
+    _, out, _ = command("experiment", "show", "repeated-digits")
     assert all(name in out for name in ("copies", "noise", "0.05", "standard deviation", "training", "evaluate"))
 
 
 def test_data_says_what_each_set_holds_and_why_one_cannot_be_had(
-    tmp_path: Path, capsys: Capture, monkeypatch: Patch
+    tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASKTELL_MNIST_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
-    code, out, err = run("experiment", "data", capsys=capsys, monkeypatch=monkeypatch)
+    code, out, err = command("experiment", "data")
     assert code == 1
     assert ["digits", "1,297", "500", "10", "1 x 8 x 8"] in [
         [cell.strip() for cell in line.split("│")[1:6]] for line in out.splitlines()
@@ -103,7 +88,7 @@ def test_data_says_what_each_set_holds_and_why_one_cannot_be_had(
     assert err.strip().splitlines()[-1].startswith(f"asktell: mnist: {tmp_path} holds no train-images")
 
 
-def test_every_command_has_help_with_an_example(capsys: Capture, monkeypatch: Patch) -> None:
+def test_every_command_has_help_with_an_example(command: Run) -> None:
     for words in (
         ["status"],
         ["experiment", "list"],
@@ -112,7 +97,7 @@ def test_every_command_has_help_with_an_example(capsys: Capture, monkeypatch: Pa
         ["experiment", "run"],
         ["experiment", "report"],
     ):
-        code, out, _ = run(*words, "--help", capsys=capsys, monkeypatch=monkeypatch)
+        code, out, _ = command(*words, "--help")
         assert code == 0
         assert f"Example: asktell {' '.join(words)}" in " ".join(out.split())
 

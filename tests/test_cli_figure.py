@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from asktell.cli import main
 from asktell.experiments import figures
 from asktell.experiments.figures import FIGURES, Computed
 
@@ -17,21 +17,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Exit code, stdout and stderr of `asktell figure WORDS` in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def figure_(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["asktell", "figure", *words])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return figure_
+    return partial(command, "figure")
 
 
 @pytest.fixture

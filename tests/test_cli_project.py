@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asktell
-from asktell.cli import main
 from asktell.cli.arrays import open_arrays
 from asktell.cli.ask import size
 from asktell.cli.evidence import Lookup
@@ -32,21 +31,14 @@ HAS_PYARROW = find_spec("pyarrow") is not None
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Exit code, stdout and stderr of `asktell WORDS` in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ASKTELL_ANNOTATOR", raising=False)
 
     def asktell_(*words: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["asktell", *words])
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return command(*words)
 
     return asktell_
 
@@ -543,11 +535,11 @@ def test_wrong_usage_is_exit_code_2_and_changes_nothing(run: Run, birds: Path, w
         assert project.status() == before
 
 
-@pytest.mark.parametrize("command", ["init", "items", "ask", "tell", "status", "labels", "backup"])
-def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
-    code, out, _ = run(command, "--help")
+@pytest.mark.parametrize("name", ["init", "items", "ask", "tell", "status", "labels", "backup"])
+def test_every_command_has_help_with_an_example(run: Run, name: str) -> None:
+    code, out, _ = run(name, "--help")
     assert code == 0
-    assert f"Example: asktell {command} birds" in " ".join(out.split())
+    assert f"Example: asktell {name} birds" in " ".join(out.split())
 
 
 def test_only_ask_loads_torch_and_only_files_of_arrays_load_numpy(birds: Path) -> None:

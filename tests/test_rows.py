@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from asktell.errors import EvidenceError, RowError
-from asktell.rows import ArrayRows, Rows, TensorRows, as_rows, blocks, per_tile, score, tile_rows
+from asktell.rows import ArrayRows, Reading, Rows, TensorRows, as_rows, per_tile, score, tile_rows
 
 
 class Squares:
@@ -43,15 +43,19 @@ def test_a_tile_is_the_largest_power_of_two_that_fits(shape: list[int]) -> None:
 @pytest.mark.parametrize("memory", [8 * 1024, 3 * 8 * 1024, 10**9])
 def test_blocks_cover_all_rows_in_order_within_the_budget(memory: int) -> None:
     rows = Squares(5_000)
-    found = list(blocks(rows, memory=memory))
-    assert torch.equal(torch.cat([block for _, block in found]), rows[0:5_000])
-    assert [start for start, _ in found] == list(range(0, 5_000, memory // (8 * 1024) * 1024))[: len(found)]
-    assert all(len(block) * 8 <= memory for _, block in found)
+    reading = Reading(rows, memory=memory)
+    rows.reads.clear()
+    found = list(reading.tiles())
+    step = min(5_000, memory // (8 * 1024) * 1024)
+    assert rows.reads == [min(step, 5_000 - start) for start in range(0, 5_000, step)]
+    assert all(read * 8 <= memory for read in rows.reads)
+    assert [start for start, _ in found] == list(range(0, 5_000, 1024))
+    assert torch.equal(torch.cat([tile for _, tile in found]), rows[0:5_000])
 
 
 def test_a_budget_below_one_tile_says_what_would_do() -> None:
     with pytest.raises(EvidenceError, match="smallest budget that does is 8192 bytes"):
-        list(blocks(Squares(10), memory=8_191))
+        Reading(Squares(10), memory=8_191)
 
 
 def test_every_source_gives_the_same_rows() -> None:

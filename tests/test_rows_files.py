@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from asktell.errors import EvidenceError
-from asktell.rows import FileRows, Reading, Rows, blocks, file_rows, plan, score, tile_rows
+from asktell.rows import FileRows, Reading, Rows, file_rows, plan, score, tile_rows
 from asktell.rows.budget import MAX_BLOCK_BYTES, free_memory
 
 
@@ -70,7 +70,8 @@ def test_scores_of_a_file_do_not_depend_on_the_budget(tmp_path: Path) -> None:
 
 def test_a_block_is_read_into_the_place_of_the_one_before(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", numbers(4_096, 2).numpy())
-    places = {block.data_ptr() for _, block in blocks(file_rows(tmp_path / "x.npy"), memory=8 * 1024 * 2)}
+    reading = Reading(file_rows(tmp_path / "x.npy"), memory=8 * 1024 * 2)
+    places = {tile.data_ptr() for _, tile in reading.tiles()}
     assert len(places) == 1
 
 

@@ -6,7 +6,7 @@ tiles are read at once. So no result depends on the budget.
 
 from asktell.rows.budget import Plan, plan, tile_rows
 from asktell.rows.files import FileRows, file_rows
-from asktell.rows.reading import Reading, blocks, per_tile, score
+from asktell.rows.reading import Reading, per_tile, score
 from asktell.rows.sources import ArrayRows, Inputs, Rows, TensorRows, as_rows
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Rows",
     "TensorRows",
     "as_rows",
-    "blocks",
     "file_rows",
     "per_tile",
     "plan",

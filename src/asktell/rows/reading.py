@@ -50,15 +50,6 @@ class Reading:
         return self.rows.take(ascending)[order.argsort()]
 
 
-def blocks(source: Rows, *, memory: int | None = None) -> Iterator[tuple[int, Tensor]]:
-    """(first row, rows) in blocks of whole tiles; each takes at most `memory` bytes in float64, valid until the next.
-
-    Raises `EvidenceError` if not even one tile fits, naming the smallest budget that would do.
-    """
-    if len(source):
-        yield from _blocks(source, plan(len(source), tuple(source[0:1].shape[1:]), memory))
-
-
 def score(f: Callable[[Tensor], Tensor], rows: Tensor | np.ndarray | Rows, *, memory: int | None = None) -> Tensor:
     """`f` mapped over tiles of rows: float64 [n]. A `RowError` counts from the first of all rows."""
     rows = as_rows(rows)
