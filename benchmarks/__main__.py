@@ -11,11 +11,11 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from benchmarks import batchbald, cover, draws, growth, project, scale, scores, spread
+from benchmarks import batchbald, cover, draws, growth, peers, project, scale, scores, spread
 from benchmarks.harness import table
 
 HERE = Path(__file__).parent
-KERNELS = (batchbald, scale, cover, spread, draws, scores, project)
+KERNELS = (batchbald, scale, cover, spread, peers, draws, scores, project)
 THREADS = torch.get_num_threads()
 
 

@@ -216,6 +216,14 @@ def test_ask_prints_an_id_and_its_score_a_line(run: Run, birds: Path) -> None:
     assert run("ask", "birds", "--strategy", "random", "-b", "2")[1].count("\t0\n") == 2
 
 
+def test_ask_covers_the_pool_before_anything_is_labelled(run: Run, tmp_path: Path) -> None:
+    Project.create(tmp_path / "new", IDS, classes=["owl", "wren"], seed=3).close()
+    save("e.npz", evidence(IDS))
+    code, out, err = run("ask", "new", "--strategy", "core-set", "-b", "12", "--evidence", "e.npz", "--json")
+    assert (code, err) == (0, "")
+    assert sorted(json.loads(out)["ids"]) == sorted(IDS)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", ">f8"])
 def test_ask_reads_every_kind_of_number(run: Run, birds: Path, dtype: str) -> None:
     arrays = evidence(IDS)
@@ -256,7 +264,8 @@ def test_labelled_and_pending_rows_come_from_the_same_arrays() -> None:
     assert torch.equal(torch.as_tensor(found["pending_log_probs"]), torch.from_numpy(arrays["log_probs"][[3]]))
     assert torch.equal(torch.as_tensor(found["labels"]), torch.tensor([1, 0]))
     nothing = Lookup(file, Candidates(("item-5",)), ["owl", "wren"], asktell.derive(0)).find(needs)
-    assert set(nothing) == {"features", "utility", "labels"}
+    assert set(nothing) == {"features", "labelled_features", "utility", "labels"}
+    assert nothing["labelled_features"][0:1].shape == (0, 3)
 
 
 def test_an_uncompressed_array_stays_on_disk_until_rows_are_asked_for(tmp_path: Path) -> None:

@@ -89,6 +89,14 @@ def test_nothing_pending_gives_no_pending_evidence() -> None:
     assert found.names() == {"log_probs"}
 
 
+def test_nothing_labelled_gives_evidence_without_rows() -> None:
+    first = Candidates(ids=("1", "2"))
+    posterior = MCDropout(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2)))
+    found = gather(frozenset({"features", "labelled_features"}), posterior, first, inputs, 5, derive(0))
+    assert found.tensor("features").shape == (2, 4)
+    assert found.tensor("labelled_features").shape == (0, 4)
+
+
 def test_a_posterior_with_few_functions_gives_all_of_them() -> None:
     found = gather(frozenset({"log_probs"}), Deterministic(nn.Linear(3, 2)), SNAPSHOT, inputs, 50, derive(0))
     assert found.tensor("log_probs").shape == (4, 1, 2)

@@ -15,7 +15,7 @@ from asktell.evidence import Evidence
 from asktell.randomness import derive
 from asktell.rows import TensorRows
 from asktell.selection import Selection
-from asktell.strategies import BALD, BatchBALD, Power, Random, Strategy, to_json
+from asktell.strategies import BALD, BatchBALD, CoreSet, Power, Random, Strategy, to_json
 from asktell.types import SKIP, Budget, Candidates
 
 IDS = tuple("abcdefgh")
@@ -185,6 +185,14 @@ def test_evidence_that_does_not_fit_the_snapshot(project: Project, name: str, ro
     evidence: dict[str, Any] = {name: torch.zeros(rows, 2)}
     with pytest.raises(EvidenceError, match=message):
         Loop(project, Random()).ask(snapshot, 1, **evidence)
+
+
+def test_the_first_batch_may_cover_the_pool_before_anything_is_labelled(project: Project) -> None:
+    loop = Loop(project, CoreSet())
+    line = torch.arange(len(loop.candidates().ids), dtype=torch.float64)[:, None]
+    query = loop.ask(loop.candidates(), 3, features=line)
+    assert query.scores[1] == max(query.scores)
+    assert len(set(query.ids)) == 3
 
 
 def test_pending_evidence_is_needed_while_something_is_pending(project: Project) -> None:

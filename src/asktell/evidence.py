@@ -26,7 +26,8 @@ class Evidence:
     """What a strategy works from: arrays by name, rows as in the snapshot. None = not there.
 
     Per candidate: `log_probs` [n, k, c], `point_log_probs` [n, c], `features` [n, d], `utility` [n].
-    Rows of the labelled ones are labelled ids, of the pending ones pending ids. `labels` are int64 class numbers [l].
+    Rows of the labelled ones are labelled ids, no rows if nothing is labelled; of the pending ones pending ids, and
+    None if nothing is pending. `labels` are int64 class numbers [l].
     """
 
     n: int
@@ -124,7 +125,7 @@ class _Gathering:
 
     def compute(self, name: str, draws: Draws | None) -> Tensor | None:
         rows = self._rows(name)
-        if len(rows) == 0 and name not in PER_CANDIDATE:
+        if len(rows) == 0 and name in PER_PENDING + PER_TARGET:
             return None
         kind = _source(name)
         if kind == "log_probs":

@@ -10,7 +10,7 @@ from asktell.errors import ConflictError, EvidenceError, SelectionError
 from asktell.evidence import NAMES, PER_CANDIDATE, PER_LABELLED, PER_PENDING, Evidence
 from asktell.project import Project
 from asktell.randomness import derive
-from asktell.rows import ArrayRows, Rows
+from asktell.rows import ArrayRows, Rows, as_rows
 from asktell.selection import Selection
 from asktell.strategies import Strategy, to_json
 from asktell.types import Candidates, Query, Skip
@@ -125,7 +125,17 @@ def _evidence(strategy: Strategy, snapshot: Candidates, given: Mapping[str, Tens
     for name in sorted(strategy.needs | given.keys()):
         _check_rows(name, snapshot, given, strategy)
     arrays = {name: _read(rows) for name, rows in given.items()}
+    if not snapshot.labelled_ids:
+        arrays = {**_nothing_labelled(strategy, arrays), **arrays}
     return Evidence(len(snapshot.ids), **arrays)  # type: ignore[arg-type]
+
+
+def _nothing_labelled(strategy: Strategy, arrays: Mapping[str, Tensor | Rows]) -> dict[str, Tensor]:
+    """What the strategy needs of labelled items while there are none: no rows, of the candidates' shape."""
+    needs = strategy.needs & set(PER_LABELLED)
+    like = {name: arrays.get(name.removeprefix("labelled_")) for name in needs}
+    empty = {name: as_rows(rows)[0:0] for name, rows in like.items() if rows is not None}
+    return {"labels": torch.zeros(0, dtype=torch.int64), **empty} if "labels" in needs else empty
 
 
 def _check_rows(name: str, snapshot: Candidates, given: Mapping[str, object], strategy: Strategy) -> None:

@@ -67,7 +67,7 @@ class Lookup:
             raise EvidenceError(f"{self.file.path}: id {repeated!r} comes twice; give one row per id")
 
     def find(self, needs: frozenset[str]) -> dict[str, Tensor | Rows]:
-        """All that `needs` names, except what would have no rows because nothing is labelled or pending."""
+        """All that `needs` names, except what would have no rows because nothing is pending."""
         found = {name: self._evidence(name) for name in sorted(needs)}
         return {name: rows for name, rows in found.items() if rows is not None}
 
@@ -89,7 +89,7 @@ class Lookup:
             array = _floating(self.file.array(name), name, self.file)
             return FileRows(array, np.arange(len(array)))[:]
         what, ids = self._items(name)
-        if not ids and what != "candidates":
+        if not ids and name in PER_PENDING + PER_TARGET:
             return None
         self.items[name] = ids
         rows = FileRows(self._array(_source(name)), self._rows(what, ids))
