@@ -224,6 +224,17 @@ def test_ask_covers_the_pool_before_anything_is_labelled(run: Run, tmp_path: Pat
     assert sorted(json.loads(out)["ids"]) == sorted(IDS)
 
 
+@pytest.mark.parametrize("strategy", ["core-set", "badge", "batchbald"])
+def test_ask_says_how_it_will_read_when_asked_to(run: Run, birds: Path, strategy: str) -> None:
+    save("e.npz", evidence(IDS))
+    words = ["ask", "birds", "--strategy", strategy, "-b", "1", "--evidence", "e.npz", "--memory", "5MB"]
+    code, _, err = run(*words, "--verbose")
+    assert code == 0
+    assert err.startswith("asktell: reading 8 rows of ")
+    assert "of 5 MB" in err
+    assert run(*words)[2] == ""
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", ">f8"])
 def test_ask_reads_every_kind_of_number(run: Run, birds: Path, dtype: str) -> None:
     arrays = evidence(IDS)

@@ -133,16 +133,11 @@ class Points:
 
     def __init__(self, source: Source, *, memory: int | None = None, kept: int = 0, state: int = 0) -> None:
         factors = source.factors if isinstance(source, GradientEmbedding) else {"features": _matrix(source)}
-        self.readings = {name: Reading(rows) for name, rows in factors.items()}
-        self.n, width = len(source), sum(self.widths)
+        self.n = len(source)
+        self.widths = [prod(rows[0:1].shape[1:]) for rows in factors.values()]
+        width = sum(self.widths)
         self.plan: Plan = plan(self.n, (width,), memory, state=state + 8 * width * kept)
-        for reading in self.readings.values():
-            reading.plan = self.plan
-
-    @property
-    def widths(self) -> list[int]:
-        """Numbers in a row of each factor."""
-        return [prod(reading.row_shape) for reading in self.readings.values()]
+        self.readings = {name: Reading(rows, planned=self.plan) for name, rows in factors.items()}
 
     @property
     def passes(self) -> int:

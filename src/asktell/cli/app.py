@@ -118,6 +118,9 @@ def ask(
         str | None, typer.Option(metavar="SIZE", help="Rows to read at once, such as 2GB; changes no result.")
     ] = None,
     draws: Annotated[int | None, typer.Option(min=1, help="Draws in a .parquet column of flat log_probs.")] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say how rows will be read and what memory that takes.")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Pick the items to label next, record them as asked, and print each with its score, best first.
@@ -139,7 +142,7 @@ def ask(
     from asktell.cli.ask import ask as ask_
 
     limit = None if memory is None else _bytes(memory)
-    asking = Asking(strategy, batch, settings or (), evidence, seed, model, limit, draws)
+    asking = Asking(strategy, batch, settings or (), evidence, seed, model, limit, draws, verbose)
     ask_(folder, asking, as_json)
 
 

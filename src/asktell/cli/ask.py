@@ -1,8 +1,10 @@
 """`asktell ask`: one query from a file of evidence. This is where the command line meets torch."""
 
 import json
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -34,12 +36,13 @@ class Asking:
     model: str | None = None
     memory: int | None = None
     draws: int | None = None
+    verbose: bool = False
 
 
 def ask(folder: Path, asking: Asking, as_json: bool) -> None:
     """Ask, record, and print what was asked: the best item first."""
     strategy = with_settings(recipe(asking.strategy).strategy, asking.settings)
-    with Project.open(folder) as project:
+    with Project.open(folder) as project, _plans_on_stderr() if asking.verbose else nullcontext():
         query = _asked(project, strategy, asking)
     if as_json:
         typer.echo(json.dumps(_document(query), ensure_ascii=False))
@@ -63,6 +66,20 @@ def size(text: str) -> int:
     if found is None or found[2] not in _UNITS:
         raise ValueError(f"{text!r} is no size; write one like 2GB or 512MiB")
     return int(float(found[1]) * _UNITS[found[2]])
+
+
+@contextmanager
+def _plans_on_stderr() -> Iterator[None]:
+    """How rows are read and what memory that takes, said before they are."""
+    log, handler = logging.getLogger("asktell.rows"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("asktell: reading %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
 
 
 def _asked(project: Project, strategy: Strategy, asking: Asking) -> Query:

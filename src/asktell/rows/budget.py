@@ -1,11 +1,14 @@
 """How many rows are read at once: fixed tiles, and a memory budget that is planned before the work."""
 
+import logging
 import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 from asktell.errors import EvidenceError
+
+_log = logging.getLogger(__name__)
 
 MAX_TILE_ROWS = 1024
 MAX_TILE_BYTES = 8 * 2**20
@@ -43,7 +46,7 @@ class Plan:
     def __str__(self) -> str:
         shape = " x ".join(map(str, self.row_shape)) or "1"
         return (
-            f"{self.n:,} rows of {shape} numbers, {self.block:,} at once in {self.tiles} tiles of {self.tile:,}: "
+            f"{self.n:,} rows of {shape} numbers, {self.block:,} at once, in tiles of {self.tile:,}: "
             f"{_megabytes(self.peak)} of {_megabytes(self.budget)}, {_megabytes(self.state)} of them kept throughout"
         )
 
@@ -51,10 +54,11 @@ class Plan:
 def plan(n: int, row_shape: tuple[int, ...], memory: int | None = None, *, state: int = 0) -> Plan:
     """The plan for `n` rows under a budget of `memory` bytes (None: a quarter of what is free), `state` of them taken.
 
-    Raises `EvidenceError` if not even one tile fits, naming the smallest budget that would do.
+    Every plan is logged (level INFO), before a row is read. Raises `EvidenceError` if not even one tile fits, naming
+    the smallest budget that would do.
 
     >>> print(plan(1_000_000, (512,), 200_000_000, state=16_000_000))
-    1,000,000 rows of 512 numbers, 16,384 at once in 16 tiles of 1,024: 83 MB of 200 MB, 16 MB of them kept throughout
+    1,000,000 rows of 512 numbers, 16,384 at once, in tiles of 1,024: 83 MB of 200 MB, 16 MB of them kept throughout
     """
     budget = free_memory() // SHARE if memory is None else memory
     tile_bytes = _tile_bytes(row_shape)
@@ -65,7 +69,9 @@ def plan(n: int, row_shape: tuple[int, ...], memory: int | None = None, *, state
             f"{list(row_shape)}{kept}; the smallest budget that does is {state + tile_bytes} bytes"
         )
     most = max(1, min(MAX_BLOCK_BYTES // tile_bytes, -(-n // tile_rows(row_shape))))
-    return Plan(n, row_shape, tile_rows(row_shape), min(most, (budget - state) // tile_bytes), state, budget)
+    made = Plan(n, row_shape, tile_rows(row_shape), min(most, (budget - state) // tile_bytes), state, budget)
+    _log.info("%s", made)
+    return made
 
 
 def tile_rows(row_shape: tuple[int, ...]) -> int:

@@ -15,20 +15,27 @@ from asktell.rows.sources import Rows, as_rows
 class Reading:
     """Rows read under one plan, tile by tile; counts the passes and the rows.
 
-    `state`: bytes that the reader of the rows keeps throughout. Raises `EvidenceError` if the budget `memory` does not
-    hold them and one tile.
+    `state`: bytes that the reader of the rows keeps throughout. `planned`: the plan, if one was made for these rows and
+    others together. Raises `EvidenceError` if the budget `memory` does not hold `state` and one tile.
 
     >>> reading = Reading(torch.arange(3000.0).unsqueeze(1))
     >>> [(start, len(tile)) for start, tile in reading.tiles()], reading.passes, reading.rows_read
     ([(0, 1024), (1024, 1024), (2048, 952)], 1, 3000)
     """
 
-    def __init__(self, source: Tensor | np.ndarray | Rows, *, memory: int | None = None, state: int = 0) -> None:
+    def __init__(
+        self,
+        source: Tensor | np.ndarray | Rows,
+        *,
+        memory: int | None = None,
+        state: int = 0,
+        planned: Plan | None = None,
+    ) -> None:
         self.rows = as_rows(source)
         self.n = len(self.rows)
         probe = self.rows[0:1]
         self.row_shape, self.dtype = tuple(probe.shape[1:]), probe.dtype
-        self.plan = plan(self.n, self.row_shape, memory, state=state)
+        self.plan = planned or plan(self.n, self.row_shape, memory, state=state)
         self.passes = self.rows_read = 0
 
     def tiles(self) -> Iterator[tuple[int, Tensor]]:
