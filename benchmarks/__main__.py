@@ -1,4 +1,7 @@
-"""Runs the benchmarks, writes RESULTS.md, results.json and growth.png beside this file; `--quick` only tries them."""
+"""Runs the benchmarks, writes RESULTS.md, results.json and growth.png beside this file; `--quick` only tries them.
+
+`python -m benchmarks scale project` measures these anew and leaves the others as they stand in results.json.
+"""
 
 import contextlib
 import json
@@ -7,6 +10,7 @@ import platform
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,9 +64,19 @@ Seconds and passes over the pool against the number of items and of picks. `resu
 """
 
 
-def main(quick: bool) -> None:
-    """Measure everything; write it down unless `quick`."""
-    results = {name_of(module): measured(module, quick) for module in (*KERNELS, growth)}
+def recorded() -> dict[str, Any]:
+    """What results.json holds, if it was measured on this machine with these versions."""
+    found: dict[str, Any] = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    if found.pop("machine") != machine():
+        raise SystemExit("results.json is of another machine or other versions; measure everything: make bench")
+    return found
+
+
+def main(names: list[str], quick: bool) -> None:
+    """Measure everything, or what is named; write it down unless `quick`."""
+    chosen = [module for module in (*KERNELS, growth) if name_of(module) in names or not names]
+    results = {**(recorded() if names else {}), **{name_of(module): measured(module, quick) for module in chosen}}
+    results = json.loads(json.dumps(results))
     text = page(results)
     print(text)
     if not quick:
@@ -72,4 +86,4 @@ def main(quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    main("--quick" in sys.argv[1:])
+    main([word for word in sys.argv[1:] if word != "--quick"], "--quick" in sys.argv[1:])

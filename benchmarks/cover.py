@@ -17,7 +17,7 @@ from torch import Tensor
 from asktell.randomness import derive
 from asktell.rows import file_rows
 from asktell.selection import k_center
-from benchmarks.harness import Line, alone, peak_growth, timed, timed_in_turn
+from benchmarks.harness import Line, alone, passes, peak_growth, timed, timed_in_turn
 
 N, D, B = 60_000, 512, 1_000
 DISK = 1_000_000
@@ -145,7 +145,7 @@ def lines(m: dict[str, Any]) -> list[Line]:
 
 
 def _read(r: dict[str, Any], n: int) -> str:
-    return f"{r['passes']} pass, {r['rows_read'] / n:.1f} reads of a row"
+    return f"{passes(r)}, {r['rows_read'] / n:.1f} reads of a row"
 
 
 def main(path: str, b: str) -> None:

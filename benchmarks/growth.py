@@ -57,6 +57,7 @@ def picture(m: dict[str, Any]) -> bytes:
     """Four panels: seconds and passes, against n and against b."""
     with styled():
         from matplotlib.figure import Figure
+        from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
         figure = Figure(figsize=(PAGE, 0.62 * PAGE), layout="constrained")
         panels = figure.subplots(2, 2, sharex="col", sharey="row")
@@ -67,7 +68,12 @@ def picture(m: dict[str, Any]) -> bytes:
                 axes.set_xlabel(label if what == "rows_read" else "")
         panels[0, 0].set_ylabel("seconds")
         panels[1, 0].set_ylabel("passes over the pool\n(rows read / items)")
-        panels[0, 0].legend(frameon=False)
+        panels[0, 1].legend(frameon=False, loc="center left", bbox_to_anchor=(0.3, 0.72))
+        for axes in panels[1]:
+            axes.set_ylim(0.9, 4.4)
+            axes.yaxis.set_major_locator(FixedLocator([1, 2, 3, 4]))
+            axes.yaxis.set_major_formatter(ScalarFormatter())
+            axes.yaxis.set_minor_locator(NullLocator())
         return rendered(figure, dpi=200)
 
 

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,11 @@ def peak_growth(run: Callable[[], T]) -> tuple[int, T]:
 def _resident(name: str) -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split(f"{name}:")[1].split()[0]) * 1024
+
+
+def passes(report: Mapping[str, Any]) -> str:
+    """Passes over the pool, in words."""
+    return "1 pass" if report["passes"] == 1 else f"{report['passes']} passes"
 
 
 def table(lines: Sequence[Line]) -> str:

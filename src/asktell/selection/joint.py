@@ -236,7 +236,10 @@ class _Greedy:
         self.fresh = False
 
     def _best(self) -> int:
-        """The row of the largest gain; its entry in `bound` is that gain."""
+        """The row of the largest gain; its entry in `bound` is that gain.
+
+        No gain is larger than what is left, so one within `slack` of that is within `slack` of the largest.
+        """
         order = self.ties[self.bound[self.ties].sort(descending=True, stable=True).indices]
         order = order[: self.pool.n - len(self.picks)]
         if self.fresh:
@@ -247,7 +250,7 @@ class _Greedy:
         bounds = self.bound[order]  # as they were: evaluation overwrites self.bound
         best, best_gain, slack = -1, -math.inf, 0.0
         start, size = 0, _FIRST_BLOCK
-        while start < len(order) and best_gain < float(bounds[start]) + slack:
+        while start < len(order) and best_gain < float(bounds[start]) + slack and best_gain + slack < self.joint.left:
             block = order[start : start + size]
             gain = self.pool.evaluate(self.joint, block)
             self.bound[block] = gain
