@@ -10,7 +10,8 @@
     │   ├── UnknownClassError          a class that the project does not have
     │   ├── BudgetError                asking for more labels than the budget allows
     │   └── ConflictError              a query that others overtook before it was recorded
-    ├── DataError (RuntimeError)       a data set that cannot be had, or is damaged
+    ├── DataError (RuntimeError)       data that cannot be had, or is damaged
+    │   └── ContentError               the same, of one item
     └── ProtocolError (ValueError)     an experiment that cannot be run as asked
 
     DegenerateWarning (UserWarning)    legal input on which a method has nothing to say
@@ -67,9 +68,9 @@ class BudgetError(ProjectError):
 
 
 class ConflictError(ProjectError):
-    """A query that others overtook before it was recorded: select again.
+    """A query or a training that others overtook before it was recorded: begin again.
 
-    `number` is the number that the next query has now; `taken` are the picked ids that are no longer free.
+    `number` is the number that the next one has now; `taken` are the picked ids that are not free to be asked.
     """
 
     def __init__(self, number: int, taken: tuple[str, ...]) -> None:
@@ -77,14 +78,27 @@ class ConflictError(ProjectError):
         self.number, self.taken = number, taken
 
     def __str__(self) -> str:
+        if not self.taken:
+            return f"another was faster: the next number is {self.number}; begin again with that number"
         return (
-            f"{len(self.taken)} of the picked items are no longer free and the next query has number {self.number}; "
-            "select again without those items, with that number"
+            f"{len(self.taken)} of the picked items are not free to be asked and the next query has number "
+            f"{self.number}; select again without those items, with that number"
         )
 
 
 class DataError(AsktellError, RuntimeError):
     """A data set that cannot be had, or is damaged."""
+
+
+class ContentError(DataError):
+    """One item whose content cannot be used: `where` names it, `reason` says why."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where, self.reason = where, reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
 
 
 class ProtocolError(AsktellError, ValueError):

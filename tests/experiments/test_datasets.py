@@ -13,8 +13,9 @@ from PIL import Image
 
 from asktell.errors import DataError
 from asktell.experiments import datasets
-from asktell.experiments.datasets import cache, fetch, idx, mnist
+from asktell.experiments.datasets import cache, idx, mnist
 from asktell.experiments.datasets.cache import Arrays
+from asktell.pools import fetch
 
 DRAWN = np.random.default_rng(0)
 SMALL: Arrays = {
@@ -233,16 +234,6 @@ def test_what_is_not_idx_is_refused(data: bytes) -> None:
 def test_a_truncated_idx_file_is_refused() -> None:
     with pytest.raises(DataError, match="labels holds 5 bytes, its header says 6"):
         idx.parse(idx_bytes(SMALL["labels"])[:-1], "labels")
-
-
-def test_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASKTELL_CACHE", "/mine")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert cache.folder() == Path("/mine")
-    monkeypatch.delenv("ASKTELL_CACHE")
-    assert cache.folder() == Path("/caches/asktell")
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert cache.folder() == Path.home() / ".cache" / "asktell"
 
 
 # ---- the real clients, without a network ----

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_malformed_projects_are_not_created(
 
 @pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("numbers", [{"seed": 2**63}, {"seed": 0.5}, {"budget": -1}, {"budget": True}])
-def test_seed_and_budget_are_whole_numbers(tmp_path: Path, numbers: dict[str, int]) -> None:
+def test_seed_and_budget_are_whole_numbers(tmp_path: Path, numbers: dict[str, Any]) -> None:
     with pytest.raises(ProjectError, match="whole number"):
         Project.create(tmp_path / "birds", ["a"], classes=["owl"], **numbers)
 

@@ -1,26 +1,16 @@
 """Answers: appended, never changed, and resolved to one label per item."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from asktell.errors import ProjectError
-from asktell.project import classes, items, schema
-from asktell.project.items import CHUNK, Item, chunks
+from asktell.project import classes, items, retractions, schema
 from asktell.project.names import check_name, check_names
-from asktell.project.resolve import resolve
-from asktell.project.schema import ItemState, QuestionState
+from asktell.project.schema import Reason
+from asktell.project.settling import settle
 from asktell.types import SKIP, Annotation, Skip
-
-_QUESTION = {
-    ItemState.FREE: QuestionState.SKIPPED,  # released after a skip
-    ItemState.PENDING: QuestionState.OPEN,
-    ItemState.LABELLED: QuestionState.ANSWERED,
-    ItemState.SKIPPED: QuestionState.SKIPPED,
-}
-"""Where an item's newest question stands, by where the item stands."""
 
 
 def check(ids: Sequence[str], labels: Sequence[str | Skip], annotator: str) -> None:
@@ -53,61 +43,54 @@ def append(connection: Connection, ids: Sequence[str], labels: Sequence[str | Sk
             for id_, label in zip(ids, told, strict=True)
         ],
     )
-    _settle(connection, [item for item in found.values() if item.state is not ItemState.WITHDRAWN])
+    settle(connection, list(found.values()))
+
+
+def take_back(connection: Connection, annotator: str, id_: str | None) -> str:
+    """The annotator's newest standing answer, to one item if named, no longer counts; gives the item's id.
+
+    Raises `UnknownItemError`, and `ProjectError` if there is no such answer.
+    """
+    of_item = None if id_ is None else items.find(connection, [id_])[id_].number
+    newest = _newest_standing(connection, annotator, of_item)
+    if newest is None:
+        where = "" if id_ is None else f" to item {id_!r}"
+        raise ProjectError(f"there is no answer of {annotator!r}{where} left to take back")
+    number, told = newest
+    retractions.retract(connection, [number], Reason.TAKEN_BACK)
+    settle(connection, list(items.find(connection, [told]).values()))
+    return told
 
 
 def of(connection: Connection, id_: str) -> tuple[Annotation, ...]:
     """All annotations of an item, oldest first; classes under their present names. Raises `UnknownItemError`."""
     table = schema.annotation
     number = items.find(connection, [id_])[id_].number
-    name = classes.present_name(table.c.label).label("name")
-    rows = connection.execute(select(table, name).where(table.c.item == number).order_by(table.c.number))
+    name, stands = classes.present_name(table.c.label).label("name"), schema.standing.label("stands")
+    rows = connection.execute(select(table, name, stands).where(table.c.item == number).order_by(table.c.number))
     return tuple(
-        Annotation(row.number, id_, row.annotator, SKIP if row.label is None else row.name, row.query, row.created)
+        Annotation(
+            number=row.number,
+            item=id_,
+            annotator=row.annotator,
+            label=SKIP if row.label is None else row.name,
+            query=row.query,
+            created=row.created,
+            stands=bool(row.stands),
+        )
         for row in rows
     )
 
 
-def _settle(connection: Connection, answered: Sequence[Item]) -> None:
-    """Bring items, and the questions that asked for them, to where their annotations say."""
-    resolved = _resolved(connection, [item.number for item in answered])
-    moved_items, moved_questions = [], []
-    for item in answered:
-        label = resolved[item.number]
-        to = ItemState.SKIPPED if label is None else ItemState.LABELLED
-        moved_items.append({"of": item.number, "was": item.state, "to": to, "now": label})
-        if item.query is not None and _QUESTION[item.state] is not _QUESTION[to]:
-            was = _QUESTION[item.state]
-            moved_questions.append({"of": item.number, "by": item.query, "was": was, "to": _QUESTION[to]})
-    _move_items(connection, moved_items)
-    _move_questions(connection, moved_questions)
-
-
-def _resolved(connection: Connection, numbers: Sequence[int]) -> dict[int, int | None]:
-    table = schema.annotation.c
-    answers: defaultdict[int, list[int | None]] = defaultdict(list)
-    for chunk in chunks(numbers):
-        rows = select(table.item, table.label).where(table.item.in_(chunk)).order_by(table.number)
-        for item, label in connection.execute(rows):
-            answers[item].append(label)
-    return {item: resolve(labels) for item, labels in answers.items()}
-
-
-def _move_items(connection: Connection, moves: Sequence[dict[str, object]]) -> None:
-    item = schema.item
-    here = (item.c.number == bindparam("of")) & (item.c.state == bindparam("was"))
-    change = update(item).where(here).values(state=bindparam("to"), label=bindparam("now"))
-    for chunk in chunks(moves, CHUNK):
-        items.check_moved(connection.execute(change, chunk).rowcount, len(chunk))
-
-
-def _move_questions(connection: Connection, moves: Sequence[dict[str, object]]) -> None:
-    question = schema.question
-    here = (
-        (question.c.item == bindparam("of"))
-        & (question.c.query == bindparam("by"))
-        & (question.c.state == bindparam("was"))
-    )
-    change = update(question).where(here).values(state=bindparam("to"))
-    for chunk in chunks(moves, CHUNK):
-        items.check_moved(connection.execute(change, chunk).rowcount, len(chunk))
+def _newest_standing(connection: Connection, annotator: str, of_item: int | None) -> tuple[int, str] | None:
+    """The number of an annotator's newest standing answer, and the item it is for."""
+    annotation, item = schema.annotation, schema.item
+    joined = annotation.join(item, item.c.number == annotation.c.item)
+    rows = select(annotation.c.number, annotation.c.annotator, item.c.id).select_from(joined).where(schema.standing)
+    # An item has few answers and an annotator many: each way reads little, by the index that fits.
+    if of_item is not None:
+        told = connection.execute(rows.where(annotation.c.item == of_item).order_by(annotation.c.number.desc()))
+        return next(((row.number, row.id) for row in told if row.annotator == annotator), None)
+    newest = rows.where(annotation.c.annotator == annotator).order_by(annotation.c.number.desc()).limit(1)
+    row = connection.execute(newest).first()
+    return None if row is None else (row.number, row.id)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from asktell.errors import ProjectError
 from asktell.project.database import Database
-from asktell.project.schema import FIRST
+from asktell.project.schema import FIRST, SECOND
 
 APPLICATION = 0x61736B74
 """What marks a SQLite file as a project of asktell: "askt"."""
@@ -30,6 +30,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             *FIRST,
         ),
     ),
+    Migration("running", SECOND),
 )
 """All migrations, oldest first; released ones are never edited, moved or dropped."""
 

@@ -25,7 +25,7 @@ def check_name(name: object, what: str) -> str:
         raise ProjectError(f"{what} names are text, not {type(name).__name__} ({name!r}): use str({name!r})")
     if not name:
         raise ProjectError(f"{what} names must not be empty")
-    if "\0" in name or not _is_unicode(name):
+    if not is_storable(name):
         raise ProjectError(f"{what} {name!r} holds NUL or half a surrogate pair, which no text file can; rename it")
     return name
 
@@ -37,11 +37,12 @@ def check_whole(number: object, what: str, *, least: int = -(2**63)) -> int:
     return number
 
 
-def _is_unicode(name: str) -> bool:
-    if name.isascii():
-        return True
+def is_storable(text: str) -> bool:
+    """Whether every database and text file can hold the text: no NUL, no half of a surrogate pair."""
+    if "\0" in text:
+        return False
     try:
-        name.encode()
+        text.isascii() or text.encode()
     except UnicodeEncodeError:
         return False
     return True

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, insert, select, true
 
 from asktell.errors import BudgetError, ConflictError, ProjectError
-from asktell.project import items, schema
+from asktell.project import audit, counts, items, schema
+from asktell.project.documents import to_json
+from asktell.project.items import Item
 from asktell.project.names import check_names, check_whole
-from asktell.project.schema import ItemState, QuestionState
+from asktell.project.schema import ItemPart, ItemState, QuestionState, exactly
 from asktell.types import Budget, Query
 
 
@@ -34,42 +36,42 @@ def check(query: Query) -> None:
         )
     if any(math.isnan(value) for value in (*query.scores, *(query.probabilities or ()))):
         raise ProjectError("a score or probability is NaN; find out which item gives it before asking")
-    _to_json(query.strategy), _to_json(query.report)
+    to_json(dict(query.strategy), "the strategy of a query"), to_json(dict(query.report), "the report of a query")
 
 
 def record(connection: Connection, query: Query) -> str:
     """Write the query down and make its items pending; gives the time of creation.
 
     Raises `UnknownItemError`; `BudgetError` if it costs more than is left; `ConflictError` if items are no longer free
-    or another query got the number first.
+    to be asked by this strategy, or another query got the number first.
     """
+    part = ItemPart.AUDIT if query.strategy.get("name") == audit.STRATEGY else ItemPart.POOL
     found = items.find(connection, query.ids)
     _check_budget(budget(connection), len(query.ids))
-    taken = tuple(id_ for id_ in query.ids if found[id_].state is not ItemState.FREE)
+    taken = tuple(id_ for id_ in query.ids if found[id_].state is not ItemState.FREE or found[id_].part is not part)
     number = next_number(connection)
     if taken or number != query.number:
         raise ConflictError(number, taken)
     created = datetime.now(UTC).isoformat(timespec="microseconds")
     connection.execute(insert(schema.query), _row(query, created))
-    connection.execute(insert(schema.question), _questions(query, [found[id_].number for id_ in query.ids]))
-    asked = [item.number for item in found.values()]
+    asked = [found[id_] for id_ in query.ids]
+    connection.execute(insert(schema.question), _questions(query, asked))
+    counts.questions_moved(connection, (), [QuestionState.OPEN] * len(asked))
     items.move(connection, asked, ItemState.FREE, ItemState.PENDING, query=number)
     return created
 
 
 def budget(connection: Connection) -> Budget:
     """The limit, and what the questions asked so far cost."""
-    question = schema.question.c
-    counted = select(question.state, func.count()).group_by(question.state)
-    count: dict[str, int] = dict(connection.execute(counted).all())
+    count = counts.questions(connection)
     limit = connection.scalar(select(schema.project.c.budget))
-    return Budget(limit, count.get(QuestionState.ANSWERED, 0), count.get(QuestionState.OPEN, 0))
+    return Budget(limit, count[QuestionState.ANSWERED], count[QuestionState.OPEN])
 
 
 def read(connection: Connection, *, unanswered: bool = False) -> tuple[Query, ...]:
     """All queries, oldest first; or the open ones, each with only those items that are still pending."""
     query, question, item = schema.query, schema.question, schema.item
-    wanted: ColumnElement[bool] = question.c.state == QuestionState.OPEN if unanswered else true()
+    wanted: ColumnElement[bool] = question.c.state == exactly(QuestionState.OPEN) if unanswered else true()
     rows = connection.execute(
         select(query, item.c.id, question.c.score, question.c.probability)
         .select_from(
@@ -92,20 +94,26 @@ def _check_budget(budget: Budget, b: int) -> None:
 def _row(query: Query, created: str) -> dict[str, object]:
     return {
         "number": query.number,
-        "strategy": _to_json(query.strategy),
+        "strategy": to_json(dict(query.strategy), "the strategy of a query"),
         "seed": query.seed,
         "model": query.model,
-        "report": _to_json(query.report),
+        "report": to_json(dict(query.report), "the report of a query"),
         "created": created,
     }
 
 
-def _questions(query: Query, numbers: Iterable[int]) -> list[dict[str, object]]:
+def _questions(query: Query, asked: Sequence[Item]) -> list[dict[str, object]]:
     chances: Sequence[float | None] = query.probabilities or [None] * len(query.ids)
-    rows = enumerate(zip(numbers, query.scores, chances, strict=True))
     return [
-        {"query": query.number, "position": position, "item": number, "score": score, "probability": chance}
-        for position, (number, score, chance) in rows
+        {
+            "query": query.number,
+            "position": position,
+            "item": item.number,
+            "score": score,
+            "probability": chance,
+            "audit": int(item.part is ItemPart.AUDIT),
+        }
+        for position, (item, score, chance) in enumerate(zip(asked, query.scores, chances, strict=True))
     ]
 
 
@@ -122,10 +130,3 @@ def _query(rows: Sequence[Any]) -> Query:
         report=json.loads(first.report),
         created=first.created,
     )
-
-
-def _to_json(document: object) -> str:
-    try:
-        return json.dumps(document, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError) as error:
-        raise ProjectError(f"strategy and report must be JSON, and {document!r} is not: {error}") from None

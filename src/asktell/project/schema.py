@@ -6,11 +6,11 @@ is SQLAlchemy Core.
 
 from enum import StrEnum
 
-from sqlalchemy import Float, Integer, String, column, table
+from sqlalchemy import ColumnElement, Float, Integer, String, column, exists, literal, table
 
 
 class ItemState(StrEnum):
-    """Where an item stands. The newest answer decides between labelled and skipped.
+    """Where an item stands. Of the answers that stand, the newest decides between labelled and skipped.
 
         free ────────▶ pending ────────▶ labelled
          ▲     record     │    a class    │    ▲
@@ -21,7 +21,11 @@ class ItemState(StrEnum):
                                   a class
 
     An answer for a free item (nobody asked, or late after a release) leads straight to labelled or skipped.
-    `withdraw` leads from every state to withdrawn, which is final.
+    `release` ends the standing of a skip. `withdraw` leads from every state to withdrawn, which is final.
+
+        labelled ┐ take_back  ┌▶ labelled, skipped    by another answer that stands
+                 ├────────────┼▶ pending              none stands, and it was asked
+        skipped  ┘            └▶ free                 none stands, and nobody asked since it was free
     """
 
     FREE = "free"
@@ -29,6 +33,22 @@ class ItemState(StrEnum):
     LABELLED = "labelled"
     SKIPPED = "skipped"
     WITHDRAWN = "withdrawn"
+
+
+class ItemPart(StrEnum):
+    """What an item is for: asked by strategies and trained on, or kept apart to measure accuracy.
+
+        pool ◀─────────── audit
+         │      fold_in     │
+         │ hold_out         │ hold_out
+         └──────▶ held-out ◀┘
+
+    New items are reserved for the audit by the hash of their id, see `audit.keys`. Held-out is final.
+    """
+
+    POOL = "pool"
+    AUDIT = "audit"
+    HELD_OUT = "held-out"
 
 
 class QuestionState(StrEnum):
@@ -41,6 +61,10 @@ class QuestionState(StrEnum):
                        skipped ◀────────┘   │
                           └─────────────────┘
                                 a class
+
+        answered ┐ take_back  ┌▶ answered, skipped    as its item is labelled or skipped by another answer
+                 ├────────────┼▶ open                 its item is pending again
+        skipped  ┘            └▶ skipped              its item is free again, as a release had left it
     """
 
     OPEN = "open"
@@ -49,12 +73,20 @@ class QuestionState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Reason(StrEnum):
+    """Why an answer no longer stands."""
+
+    TAKEN_BACK = "taken back"
+    RELEASED = "released"
+
+
 project = table(
     "project",
     column("id", Integer),
     column("seed", Integer),
     column("budget", Integer),
     column("created", String),
+    column("audit", Float),
 )
 class_ = table("class", column("number", Integer), column("name", String), column("merged_into", Integer))
 item = table(
@@ -64,7 +96,10 @@ item = table(
     column("state", String),
     column("label", Integer),
     column("query", Integer),
+    column("part", String),
+    column("audit_key", String),
 )
+content = table("content", column("item", Integer), column("text", String))
 query = table(
     "query",
     column("number", Integer),
@@ -82,6 +117,7 @@ question = table(
     column("score", Float),
     column("probability", Float),
     column("state", String),
+    column("audit", Integer),
 )
 annotation = table(
     "annotation",
@@ -92,6 +128,46 @@ annotation = table(
     column("query", Integer),
     column("created", String),
 )
+
+retraction = table(
+    "retraction",
+    column("number", Integer),
+    column("annotation", Integer),
+    column("reason", String),
+    column("created", String),
+)
+flag = table(
+    "flag",
+    column("number", Integer),
+    column("item", Integer),
+    column("annotator", String),
+    column("flagged", Integer),
+    column("created", String),
+)
+setting = table("setting", column("name", String), column("value", String))
+training = table(
+    "training",
+    column("number", Integer),
+    column("model", String),
+    column("n_labelled", Integer),
+    column("started", String),
+    column("seconds", Float),
+    column("report", String),
+    column("error", String),
+)
+item_count = table(
+    "item_count", column("part", String), column("state", String), column("label", Integer), column("n", Integer)
+)
+question_count = table("question_count", column("state", String), column("n", Integer))
+
+standing: ColumnElement[bool] = ~exists().where(retraction.c.annotation == annotation.c.number)
+"""SQL: the annotation decides, because it was neither taken back nor overruled by a release."""
+
+
+def exactly(state: StrEnum) -> ColumnElement[str]:
+    """SQL: a state written out, as an index on the items of that state alone needs it."""
+    return literal(state.value, literal_execute=True)
+
 
 FIRST: tuple[str, ...] = (
     """CREATE TABLE project (
@@ -157,3 +233,79 @@ FIRST: tuple[str, ...] = (
         BEGIN SELECT RAISE(ABORT, 'annotations are append-only: a correction is a new annotation'); END""",
 )
 """The first migration. Once released, it is never edited: a change is a new migration."""
+
+
+def _append_only(table: str, why: str) -> tuple[str, str]:
+    """Triggers against changing and deleting the rows of a table."""
+    refusal = f"BEGIN SELECT RAISE(ABORT, '{table}s are append-only: {why}'); END"
+    return (
+        f"CREATE TRIGGER {table}_is_never_changed BEFORE UPDATE ON {table} {refusal}",
+        f"CREATE TRIGGER {table}_is_never_deleted BEFORE DELETE ON {table} {refusal}",
+    )
+
+
+SECOND: tuple[str, ...] = (
+    "ALTER TABLE project ADD COLUMN audit REAL NOT NULL DEFAULT 0 CHECK (audit >= 0 AND audit < 1)",
+    "ALTER TABLE question ADD COLUMN audit INTEGER NOT NULL DEFAULT 0 CHECK (audit IN (0, 1))",
+    # OR, because SQLite makes a table of an IN list anew for every row.
+    """ALTER TABLE item ADD COLUMN part TEXT NOT NULL DEFAULT 'pool'
+        CHECK (part = 'pool' OR part = 'audit' OR part = 'held-out')""",
+    "ALTER TABLE item ADD COLUMN audit_key TEXT CHECK ((part = 'audit') = (audit_key IS NOT NULL))",
+    "CREATE INDEX item_audit ON item (state, audit_key) WHERE part = 'audit'",
+    "CREATE INDEX item_held_out ON item (state) WHERE part = 'held-out'",
+    # What an item is: a text, the place of a file, a row. Apart from the items, which are read often.
+    "CREATE TABLE content (item INTEGER PRIMARY KEY REFERENCES item (number), text TEXT NOT NULL) STRICT",
+    "CREATE INDEX question_waiting ON question (query, position) WHERE state = 'open'",
+    "CREATE INDEX question_audit ON question (query, position) WHERE state = 'open' AND audit = 1",
+    "CREATE INDEX annotation_annotator ON annotation (annotator)",
+    # An annotation without a row here stands.
+    """CREATE TABLE retraction (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        annotation INTEGER NOT NULL UNIQUE REFERENCES annotation (number),
+        reason TEXT NOT NULL CHECK (reason IN ('taken back', 'released')),
+        created TEXT NOT NULL
+    ) STRICT""",
+    # Answers from before the newest question, and to items that are free or pending, were overruled by a release.
+    """INSERT INTO retraction (annotation, reason, created)
+        SELECT annotation.number, 'released', strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')
+        FROM annotation JOIN item ON item.number = annotation.item
+        WHERE annotation.query IS NOT item.query OR item.state IN ('free', 'pending')
+        ORDER BY annotation.number""",
+    *_append_only("retraction", "an answer that was taken back is given again"),
+    """CREATE TABLE flag (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        item INTEGER NOT NULL REFERENCES item (number),
+        annotator TEXT NOT NULL CHECK (annotator <> ''),
+        flagged INTEGER NOT NULL CHECK (flagged IN (0, 1)),
+        created TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX flag_item ON flag (item)",
+    *_append_only("flag", "the newest decides"),
+    "CREATE TABLE setting (name TEXT PRIMARY KEY CHECK (name <> ''), value TEXT NOT NULL) STRICT",
+    """CREATE TABLE training (
+        number INTEGER PRIMARY KEY CHECK (number >= 0),
+        model TEXT,
+        n_labelled INTEGER NOT NULL CHECK (n_labelled >= 0),
+        started TEXT NOT NULL,
+        seconds REAL NOT NULL CHECK (seconds >= 0),
+        report TEXT NOT NULL,
+        error TEXT
+    ) STRICT""",
+    # Kept by `counts`, so that nothing is read to count it. `label` 0 is none.
+    """CREATE TABLE item_count (
+        part TEXT NOT NULL,
+        state TEXT NOT NULL,
+        label INTEGER NOT NULL,
+        n INTEGER NOT NULL CHECK (n >= 0),
+        PRIMARY KEY (part, state, label)
+    ) STRICT""",
+    "INSERT INTO item_count SELECT part, state, coalesce(label, 0), count(*) FROM item GROUP BY 1, 2, 3",
+    """CREATE TABLE question_count (
+        state TEXT PRIMARY KEY,
+        n INTEGER NOT NULL CHECK (n >= 0)
+    ) STRICT""",
+    "INSERT INTO question_count SELECT state, count(*) FROM question GROUP BY 1",
+    "DROP INDEX item_label",
+    "DROP INDEX question_state",
+)
+"""The second migration: what a running project needs."""

@@ -1,12 +1,12 @@
 """What a project looks like at a glance, counted by the database without reading the items."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
-from asktell.project import classes, queries, schema
-from asktell.project.schema import ItemState
+from asktell.project import classes, counts, flags, queries, schema
+from asktell.project.schema import ItemPart, ItemState, QuestionState, exactly
 from asktell.types import Budget
 
 
@@ -15,6 +15,8 @@ class Status:
     """Counts: items by state (every state), labels by class (every class, in order), queries, and the budget.
 
     `unanswered` counts queries with at least one pending item; `annotations` counts answers, corrections included.
+    `audit` and `held_out` count the reserved and the held-out items by state, as parts of `states`; `flagged` counts
+    flagged items.
     """
 
     states: Mapping[str, int]
@@ -23,6 +25,9 @@ class Status:
     unanswered: int
     annotations: int
     budget: Budget
+    audit: Mapping[str, int] = field(default_factory=dict)
+    held_out: Mapping[str, int] = field(default_factory=dict)
+    flagged: int = 0
 
     @property
     def items(self) -> int:
@@ -37,21 +42,28 @@ class Status:
 
 def status(connection: Connection) -> Status:
     """The counts as the transaction sees them."""
-    item, pending = schema.item.c, schema.item.c.state == ItemState.PENDING
-    states: dict[str, int] = dict(connection.execute(select(item.state, func.count()).group_by(item.state)).all())
+    parts, question = counts.items(connection), schema.question.c
+    waiting = select(func.count(question.query.distinct())).where(question.state == exactly(QuestionState.OPEN))
     return Status(
-        states={state.value: states.get(state, 0) for state in ItemState},
+        states={state.value: sum(counts[state] for counts in parts.values()) for state in ItemState},
         labels=_labels(connection),
         queries=queries.next_number(connection),
-        unanswered=connection.scalar(select(func.count(item.query.distinct())).where(pending)) or 0,
+        unanswered=connection.scalar(waiting) or 0,
         annotations=connection.scalar(select(func.max(schema.annotation.c.number))) or 0,
         budget=queries.budget(connection),
+        audit=_by_name(parts[ItemPart.AUDIT]),
+        held_out=_by_name(parts[ItemPart.HELD_OUT]),
+        flagged=flags.count(connection),
     )
 
 
+def _by_name(counts: Mapping[ItemState, int]) -> dict[str, int]:
+    return {state.value: items for state, items in counts.items()}
+
+
 def _labels(connection: Connection) -> dict[str, int]:
-    item, class_ = schema.item.c, schema.class_.c
-    counted = select(item.label, func.count()).where(item.label.is_not(None)).group_by(item.label)
+    kept, class_ = schema.item_count.c, schema.class_.c
+    counted = select(kept.label, func.sum(kept.n)).where(kept.label != 0).group_by(kept.label)
     merged = dict(connection.execute(select(class_.number, class_.merged_into)).all())
     names = {number: name for name, number in classes.numbers(connection).items()}
     count = dict.fromkeys(names.values(), 0)

@@ -10,9 +10,22 @@ from types import TracebackType
 from sqlalchemy import insert, select, update
 
 from asktell.errors import ProjectError
-from asktell.project import annotations, backup, classes, items, migrations, queries, schema
+from asktell.project import (
+    annotations,
+    audit,
+    backup,
+    classes,
+    contents,
+    items,
+    migrations,
+    queries,
+    retractions,
+    schema,
+)
+from asktell.project.additions import Addition
 from asktell.project.database import Database
 from asktell.project.names import check_name, check_names, check_whole
+from asktell.project.running import Running
 from asktell.project.schema import ItemState
 from asktell.project.status import Status, status
 from asktell.types import Annotation, Budget, Candidates, Query, Skip
@@ -21,7 +34,7 @@ FILE = "project.db"
 """The database in a project's folder."""
 
 
-class Project:
+class Project(Running):
     """Items, classes, queries and annotations. Made by `Project.create` or `Project.open`; close it, or use `with`.
 
     Every method is one transaction: what it returned survives a crash, what raised changed nothing. Any number of
@@ -29,7 +42,7 @@ class Project:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         with database.reading() as connection:
             self._seed = int(connection.scalars(select(schema.project.c.seed)).one())
 
@@ -42,23 +55,26 @@ class Project:
         classes: Iterable[str],
         seed: int = 0,
         budget: int | None = None,
+        audit: float = 0.0,
+        contents: Iterable[str] | None = None,
     ) -> "Project":
         """A new project in `folder`, which is made if need be: all of it or nothing.
 
-        Raises `ProjectError` if there is one already, if an id or class is empty, no text or comes twice, if there is
-        no class, or if the folder cannot be written or lies on a network.
+        `audit`: the share of ids, at least 0 and below 1, that is reserved to measure accuracy; see `Project.audit`.
+        `contents`: what each item is, one text per id. Raises `ProjectError` if there is a project already, if an id
+        or class is empty, no text or comes twice, if there is no class, if contents do not match the ids, or if the
+        folder cannot be written or lies on a network.
 
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder, Project.create(folder, ["a", "b"], classes=["owl"]) as project:
         ...     project.candidates().ids
         ('a', 'b')
         """
-        named, known = check_names(ids, "item"), _check_classes(classes)
-        check_whole(seed, "seed")
-        _check_budget(budget)
+        new = Addition.of(ids, contents)
+        known, start = _check_classes(classes), _start(seed, budget, audit)
         database = Database(_make(Path(folder)) / FILE, make=True)
         try:
-            _install(database, named, known, seed, budget)
+            _install(database, new, known, start)
             return cls(database)
         except BaseException:
             database.dispose()
@@ -119,7 +135,7 @@ class Project:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Id to class name, for all labelled items in insertion order."""
+        """Id to class name, for all labelled items in insertion order, reserved and held-out ones included."""
         with self._database.reading() as connection:
             return items.labels(connection)
 
@@ -129,8 +145,39 @@ class Project:
         with self._database.reading() as connection:
             return items.in_state(connection, ItemState.SKIPPED)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all items in insertion order, withdrawn ones included: item number n is `ids[n - 1]` for good."""
+        with self._database.reading() as connection:
+            return items.in_order(connection)
+
+    @property
+    def n_items(self) -> int:
+        """How many items there are, withdrawn ones included."""
+        with self._database.reading() as connection:
+            return items.total(connection)
+
+    def ids_after(self, number: int, limit: int) -> tuple[str, ...]:
+        """Ids of items number + 1 to number + limit, as far as there are any, in insertion order."""
+        check_whole(number, "item number", least=0)
+        check_whole(limit, "limit", least=0)
+        with self._database.reading() as connection:
+            return items.in_order(connection, number, limit)
+
+    def contents(self, ids: Iterable[str]) -> dict[str, str]:
+        """Id to what the item is, in the order of `ids`; items that came without content are left out.
+
+        Raises `UnknownItemError`.
+        """
+        named = check_names(ids, "item")
+        with self._database.reading() as connection:
+            return contents.read(connection, named)
+
     def candidates(self) -> Candidates:
-        """One consistent snapshot of what may be asked, what is labelled and what is pending, in insertion order."""
+        """One consistent snapshot of what may be asked, what is labelled and what is pending, in insertion order.
+
+        Reserved and held-out items are left out of all three.
+        """
         with self._database.reading() as connection:
             return items.candidates(connection)
 
@@ -173,9 +220,10 @@ class Project:
     def record(self, query: Query) -> Query:
         """Write a query down and make its items pending; gives the query with its time of creation.
 
-        `query.number` must be `next_query`. Raises `ConflictError` if others were faster: picked items are no longer
-        free, or the number is taken. Raises `UnknownItemError`, `BudgetError` if it costs more than is left, and
-        `ProjectError` for a query that is empty, repeats an item, or holds NaN.
+        `query.number` must be `next_query`. A query whose strategy is named "audit" asks for reserved items, any other
+        for ordinary ones. Raises `ConflictError` if others were faster: picked items are no longer free, reserved,
+        held out or folded in, or the number is taken. Raises `UnknownItemError`, `BudgetError` if it costs more than
+        is left, and `ProjectError` for a query that is empty, repeats an item, or holds NaN.
         """
         queries.check(query)
         with self._database.writing() as connection:
@@ -196,11 +244,14 @@ class Project:
 
     # Changing the pool, the classes and the budget -------------------------------------------------------------
 
-    def add_items(self, ids: Iterable[str]) -> None:
-        """New free items, after all others. Raises `ProjectError` for one that is there already or comes twice."""
-        named = check_names(ids, "item")
+    def add_items(self, ids: Iterable[str], contents: Iterable[str] | None = None) -> None:
+        """New free items, after all others; the share of the audit is reserved of them too, by the same rule.
+
+        Raises `ProjectError` for one that is there already or comes twice, or contents that do not match the ids.
+        """
+        new = Addition.of(ids, contents)
         with self._database.writing() as connection:
-            items.add(connection, named)
+            new.add(connection)
 
     def withdraw(self, ids: Iterable[str]) -> None:
         """Take items out for good: neither asked nor labelled from now on. Their annotations stay.
@@ -212,13 +263,14 @@ class Project:
             items.withdraw(connection, named)
 
     def release_skipped(self, ids: Iterable[str] | None = None) -> None:
-        """Make skipped items (all of them unless named) free to be asked again.
+        """Make skipped items (all of them unless named) free to be asked again. Their skips no longer stand.
 
         Raises `UnknownItemError`, and `ProjectError` for an item that is not skipped.
         """
         named = None if ids is None else check_names(ids, "item")
         with self._database.writing() as connection:
-            items.release(connection, items.in_state(connection, ItemState.SKIPPED) if named is None else named)
+            skipped = items.in_state(connection, ItemState.SKIPPED) if named is None else named
+            retractions.release(connection, skipped)
 
     def add_class(self, name: str) -> None:
         """One more class, after all others. Raises `ProjectError` if there is one of that name."""
@@ -274,10 +326,17 @@ def _make(folder: Path) -> Path:
     return folder
 
 
-def _install(database: Database, ids: list[str], known: list[str], seed: int, budget: int | None) -> None:
+def _start(seed: int, budget: int | None, share: float) -> dict[str, object]:
+    """The one row of a new project; raises `ProjectError`."""
+    check_whole(seed, "seed")
+    _check_budget(budget)
+    created = datetime.now(UTC).isoformat(timespec="microseconds")
+    return {"id": 1, "seed": seed, "budget": budget, "created": created, "audit": audit.check_share(share)}
+
+
+def _install(database: Database, new: Addition, known: list[str], start: dict[str, object]) -> None:
     with database.writing() as connection:
         migrations.install(connection)
-        created = datetime.now(UTC).isoformat(timespec="microseconds")
-        connection.execute(insert(schema.project), {"id": 1, "seed": seed, "budget": budget, "created": created})
+        connection.execute(insert(schema.project), start)
         classes.add(connection, known)
-        items.add(connection, ids)
+        new.add(connection)

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +12,6 @@ from asktell.errors import DataError
 from asktell.writing import write_whole
 
 Arrays = dict[str, np.ndarray]
-
-
-def folder() -> Path:
-    """$ASKTELL_CACHE, else $XDG_CACHE_HOME/asktell, else ~/.cache/asktell."""
-    if own := os.environ.get("ASKTELL_CACHE"):
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "asktell"
 
 
 def write(path: Path, arrays: Arrays, source: str) -> None:

