@@ -17,7 +17,7 @@ from scripts.docstrings import markdown
 from scripts.readme import Block, blocks
 
 import asktell
-from asktell import learners, posteriors, scores, selection, strategies, testing, training
+from asktell import learners, pools, posteriors, scores, selection, strategies, testing, training
 from asktell.cli import experiment
 from asktell.cli.app import app
 from asktell.experiments import figures
@@ -29,7 +29,7 @@ DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(DOCS)): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
 FROM_ELSEWHERE = {"changelog.md", "results/runs.md"}
 LEFT_OUT = {"worklog.md"}
-ROOMS = (learners, posteriors, scores, selection, strategies, testing, training)
+ROOMS = (learners, pools, posteriors, scores, selection, strategies, testing, training)
 VARYING = ("asktell experiment", "python -m pytest")
 """Commands whose numbers differ a little between machines or days; they are not compared."""
 

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 import asktell
-from asktell.cli import completion, experiment, figure, project
+from asktell.cli import completion, experiment, figure, labelling, project
 from asktell.cli.files import read_classes, read_ids
+from asktell.cli.words import Folder, Json, exactly_one
 from asktell.project.files import Format
 from asktell.types import SKIP
 
@@ -19,8 +20,6 @@ app = typer.Typer(
 )
 app.add_typer(experiment.app, name="experiment")
 
-_Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 _Column = Annotated[
     str | None,
     typer.Option(help="Column (.csv, .tsv, .jsonl, .parquet: id unless named) or array (.npz: ids) of the ids."),
@@ -45,7 +44,7 @@ def root(
 
 @app.command()
 def init(
-    folder: _Folder,
+    folder: Folder,
     items: Annotated[
         Path, typer.Option(help="The ids: one a line (- for stdin), or .csv, .tsv, .jsonl, .npz, .parquet.")
     ],
@@ -54,7 +53,7 @@ def init(
     id_column: _Column = None,
     seed: Annotated[int, typer.Option(help="What every query's randomness is derived from.")] = 0,
     budget: Annotated[int | None, typer.Option(min=0, help="Labels that may be asked for. Default: no limit.")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Make a project: the items that can be labelled, and the classes they may have.
 
@@ -62,14 +61,14 @@ def init(
 
     Example: asktell init birds --classes owl,wren --items ids.txt
     """
-    _exactly_one({"--classes": classes is not None, "--classes-file": classes_file is not None})
+    exactly_one({"--classes": classes is not None, "--classes-file": classes_file is not None})
     names = read_classes(classes, classes_file)
     project.init(folder, read_ids(items, id_column), names, seed, budget, as_json)
 
 
 @app.command()
 def items(
-    folder: _Folder,
+    folder: Folder,
     add: Annotated[Path | None, typer.Option(help="New items: a file of ids, as for init.")] = None,
     withdraw: Annotated[Path | None, typer.Option(help="Take items out for good: a file of ids.")] = None,
     release_skipped: Annotated[
@@ -77,7 +76,7 @@ def items(
     ] = False,
     state: Annotated[project.State | None, typer.Option(help="Print the ids in this state, one a line.")] = None,
     id_column: _Column = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Count or list items by state, add some, withdraw some, or release the skipped ones.
 
@@ -85,7 +84,7 @@ def items(
     """
     wanted = {"--add": add is not None, "--withdraw": withdraw is not None, "--release-skipped": release_skipped}
     if any(wanted.values()):
-        _exactly_one({**wanted, "--state": state is not None})
+        exactly_one({**wanted, "--state": state is not None})
     if add is not None:
         project.add_items(folder, add, id_column, as_json)
     elif withdraw is not None:
@@ -98,7 +97,7 @@ def items(
 
 @app.command()
 def ask(
-    folder: _Folder,
+    folder: Folder,
     strategy: Annotated[
         str,
         typer.Option(
@@ -121,7 +120,7 @@ def ask(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say how rows will be read and what memory that takes.")
     ] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Pick the items to label next, record them as asked, and print each with its score, best first.
 
@@ -148,7 +147,7 @@ def ask(
 
 @app.command()
 def tell(
-    folder: _Folder,
+    folder: Folder,
     annotator: Annotated[str, typer.Option(envvar="ASKTELL_ANNOTATOR", help="Who answered.")],
     file: Annotated[Path | None, typer.Argument(help="Answers: .csv, .tsv or .jsonl; - for stdin.")] = None,
     how: Annotated[
@@ -158,7 +157,7 @@ def tell(
     id_: Annotated[str | None, typer.Option("--id", help="One item, instead of a file.")] = None,
     label: Annotated[str | None, typer.Option(help="Its class.")] = None,
     skip: Annotated[bool, typer.Option("--skip", help="It was skipped.")] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Record answers: all of a file, or none if one of them is wrong.
 
@@ -172,11 +171,11 @@ def tell(
 
     Example: asktell tell birds --id bird-7 --label owl --annotator ann
     """
-    _exactly_one({"FILE": file is not None, "--id": id_ is not None})
+    exactly_one({"FILE": file is not None, "--id": id_ is not None})
     if how is Format.TEXT:
         raise typer.BadParameter("answers have two columns; write csv, tsv or jsonl")
     if file is None:
-        _exactly_one({"--label": label is not None, "--skip": skip})
+        exactly_one({"--label": label is not None, "--skip": skip})
         telling = project.Telling(id=id_, label=SKIP if label is None else label)
     elif label is not None or skip:
         raise typer.BadParameter("--label and --skip belong to --id, not to a file")
@@ -186,7 +185,7 @@ def tell(
 
 
 @app.command()
-def status(folder: _Folder = Path(), as_json: _Json = False) -> None:
+def status(folder: Folder = Path(), as_json: Json = False) -> None:
     """What a project holds: items by state, labels by class, budget, queries.
 
     Example: asktell status birds
@@ -196,7 +195,7 @@ def status(folder: _Folder = Path(), as_json: _Json = False) -> None:
 
 @app.command()
 def labels(
-    folder: _Folder,
+    folder: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, id to class.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A table with the header id,label.")] = False,
     out: Annotated[
@@ -214,9 +213,9 @@ def labels(
 
 @app.command()
 def backup(
-    folder: _Folder,
+    folder: Folder,
     file: Annotated[Path, typer.Argument(help="The copy; it must not exist yet.")],
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Copy a project into one file and check the copy; others may go on working meanwhile.
 
@@ -226,12 +225,7 @@ def backup(
 
 
 app.command(help=figure.HELP)(figure.figure)
-
-
-def _exactly_one(given: dict[str, bool]) -> None:
-    """Wrong usage (exit code 2) unless one of these was given, and only one."""
-    if sum(given.values()) != 1:
-        raise typer.BadParameter(f"give exactly one of {', '.join(given)}")
+app.add_typer(labelling.app)
 
 
 def _bytes(text: str) -> int:

@@ -42,7 +42,7 @@ def status(folder: Path, as_json: bool) -> None:
     with Project.open(folder) as project:
         found = project.status()
     if as_json:
-        _print_json(_document(found))
+        print_json(_document(found))
     else:
         Console().print(_table(folder, found))
 
@@ -52,7 +52,7 @@ def init(folder: Path, ids: list[str], classes: list[str], seed: int, budget: in
     with Project.create(folder, ids, classes=classes, seed=seed, budget=budget) as project:
         found = project.status()
     if as_json:
-        _print_json(_document(found))
+        print_json(_document(found))
     else:
         typer.echo(f"{folder}: a project with {found.items:,} items and {len(classes):,} classes")
 
@@ -62,7 +62,7 @@ def list_items(folder: Path, state: State | None, as_json: bool) -> None:
     with Project.open(folder) as project:
         found = dict(project.status().states) if state is None else _in_state(project, state)
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif isinstance(found, dict):
         typer.echo("\n".join(f"{count}\t{name}" for name, count in found.items()))
     else:
@@ -97,7 +97,7 @@ def tell(folder: Path, telling: Telling, annotator: str, as_json: bool) -> None:
         found = project.status()
     skipped = sum(answer.label is SKIP for answer in answers)
     if as_json:
-        _print_json({"answers": len(answers), "skipped": skipped, "status": _document(found)})
+        print_json({"answers": len(answers), "skipped": skipped, "status": _document(found)})
     else:
         pending = found.states[State.PENDING]
         typer.echo(f"answers recorded: {len(answers):,}, of them skipped: {skipped:,}; still pending: {pending:,}")
@@ -123,7 +123,7 @@ def backup(folder: Path, target: Path, as_json: bool) -> None:
     with Project.open(folder) as project:
         project.backup(target)
     if as_json:
-        _print_json({"file": str(target), "bytes": target.stat().st_size})
+        print_json({"file": str(target), "bytes": target.stat().st_size})
     else:
         typer.echo(f"wrote {target}; asktell status {target} shows what it holds")
 
@@ -142,7 +142,7 @@ def _change(folder: Path, change: Callable[[Project], None], done: str, as_json:
         change(project)
         found = project.status()
     if as_json:
-        _print_json(_document(found))
+        print_json(_document(found))
     else:
         typer.echo(f"{done}; {found.states[State.FREE]:,} of {found.items:,} items are free")
 
@@ -156,7 +156,8 @@ def _read(project: Project, telling: Telling) -> list[Answer]:
     return files.read_answers(telling.file, how, skip_label=telling.skip_label)
 
 
-def _print_json(document: object) -> None:
+def print_json(document: object) -> None:
+    """One JSON document on one line."""
     typer.echo(json.dumps(document, ensure_ascii=False))
 
 
@@ -169,19 +170,31 @@ def _document(found: Status) -> Mapping[str, object]:
         "queries": found.queries,
         "unanswered": found.unanswered,
         "annotations": found.annotations,
+        "audit": dict(found.audit),
+        "held_out": dict(found.held_out),
+        "flagged": found.flagged,
         "budget": {"limit": budget.limit, "spent": budget.spent, "pending": budget.pending, "left": budget.left},
     }
 
 
 def _table(folder: Path, found: Status) -> Table:
     table = Table(title=str(folder), show_header=False, title_justify="left")
-    states = ", ".join(f"{count:,} {state}" for state, count in found.states.items() if count)
+    states = _counted(found.states)
     table.add_row("items", f"{found.items:,}: {states}" if states else "0")
+    for name, counts in (("reserved", found.audit), ("held out", found.held_out)):
+        if any(counts.values()):
+            table.add_row(name, _counted(counts))
+    if found.flagged:
+        table.add_row("flagged", f"{found.flagged:,}")
     table.add_row("labels", ", ".join(f"{name} {count:,}" for name, count in found.labels.items()))
     table.add_row("queries", f"{found.queries:,}, {found.unanswered:,} with items to answer")
     table.add_row("answers", f"{found.annotations:,}")
     table.add_row("budget", _budget(found))
     return table
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
 
 
 def _budget(found: Status) -> str:

@@ -1,0 +1,234 @@
+"""What a worker does for a project. Each duty sees for itself whether it is due, and then does one piece of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from asktell.engine import evaluation, predictions, standing
+from asktell.engine.asking import Asker
+from asktell.engine.due import Lesson, answers_missing, why_train
+from asktell.engine.evaluation import StopSet
+from asktell.engine.fitting import Trainer, now
+from asktell.engine.models import Model
+from asktell.engine.predictions import Predictions
+from asktell.engine.settings import Settings
+from asktell.engine.standing import Standing
+from asktell.engine.state import Bulletin
+from asktell.project import Project
+from asktell.randomness import derive
+from asktell.types import Candidates, Training
+
+PATIENCE: Final = 2.0
+"""Seconds of training that people wait for better questions; before a longer training the old model asks."""
+
+Duty = Callable[[], bool]
+"""Does one piece of what is due and gives True, or gives False if nothing is."""
+
+
+class Duties:
+    """The duties of one worker, most urgent first."""
+
+    def __init__(self, project: Project, bulletin: Bulletin) -> None:
+        self._project, self._bulletin = project, bulletin
+        self._at: Standing | None = None
+        self._judged: tuple[object, ...] = ()
+        self._reserved: frozenset[str] = frozenset()
+        self._known: tuple[Candidates, Lesson] | None = None
+
+    def in_order(self) -> tuple[tuple[str, Duty], ...]:
+        """Names, as errors call them, and what to call."""
+        return (
+            ("setting up", self.set_up),
+            ("embedding", self.embed_first),
+            ("asking", self.ask_early),
+            ("training", self.train),
+            ("predicting", self.predict),
+            ("evaluating", self.evaluate),
+            ("asking", self.ask),
+            ("embedding", self.embed),
+        )
+
+    # The items ---------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> bool:
+        """Heed the settings; begin anew where they change what the items look like or who learns."""
+        told = Settings.of(self._project)
+        at = self._at
+        if at is not None and told.means_the_same_rows(at.settings):
+            at.settings = told
+            return False
+        self._bulletin.tell("embedding", "Getting ready")
+        self._at = standing.set_up(self._project, told)
+        self._judged = ()
+        return True
+
+    def embed_first(self) -> bool:
+        """Without a model, nothing else is worth doing before all items have rows."""
+        return self._at is not None and self._at.model is None and self.embed()
+
+    def embed(self) -> bool:
+        """Make the rows of the next items."""
+        at = self._at
+        if at is None:
+            return False
+        begun, total = len(at.items), self._project.n_items
+        if begun >= total:
+            return False
+        self._tell_embedding(begun, total)
+        at.items.grow(lambda done, _: self._tell_embedding(begun + done, total))
+        return True
+
+    def _tell_embedding(self, done: int, total: int) -> None:
+        self._bulletin.tell("embedding", "Reading the items: numbers that the model can work with", done, total)
+
+    # Learning ----------------------------------------------------------------------------------------------------
+
+    def train(self) -> bool:
+        """Train if there is a reason."""
+        at = self._at
+        if at is None:
+            return False
+        self._known = snapshot, lesson = self._lesson(at)
+        learnt = None if at.model is None else at.model.lesson
+        if learnt is not None:
+            learnt = replace(learnt, reserved=learnt.reserved | self._reserved)
+        self._reserved |= lesson.reserved
+        reason = why_train(lesson, learnt, at.settings.retrain_every, last=self._asks_no_more(at, snapshot))
+        if reason is None:
+            return False
+        self._bulletin.tell("training", f"Training on {len(lesson.labels)} labels: {reason}")
+        at.model = Trainer(self._project, at.items, at.settings).train(lesson, snapshot, reason, at.model)
+        at.training = self._project.trainings[at.model.number]
+        return True
+
+    def _lesson(self, at: Standing) -> tuple[Candidates, Lesson]:
+        """What there is to learn: the ordinary labelled items that have rows, under the classes that there are."""
+        while True:
+            snapshot, classes = at.items.usable(self._project.candidates()), self._project.classes
+            if set(snapshot.labels) <= set(classes):
+                break
+        reserved = frozenset(self._project.audit.answered)
+        labels = dict(zip(snapshot.labelled_ids, snapshot.labels, strict=True))
+        return snapshot, Lesson(labels, classes, at.items.how, reserved)
+
+    def _asks_no_more(self, at: Standing, snapshot: Candidates) -> bool:
+        """Whether no question is open and none will follow."""
+        over = not snapshot.ids or self._project.budget.left == 0 or self._stops(at)
+        return over and not snapshot.pending_ids and not self._project.questions(1, audit=False)
+
+    # Predicting and judging --------------------------------------------------------------------------------------
+
+    def predict(self) -> bool:
+        """Predict all items with a new model, or when items have joined, and say how good that is."""
+        at = self._at
+        if at is None or at.model is None or at.training is None:
+            return False
+        if at.has_predicted() and "advice" in at.training.report:
+            return False
+        if at.predictions is not None and at.predictions.model == at.model.id and len(at.items) < self._project.n_items:
+            return False
+        at.predictions = self._predict(at, at.model)
+        snapshot = at.items.usable(self._project.candidates())
+        unlabelled = snapshot.ids + snapshot.pending_ids
+        predictions.write_summary(self._project.folder, at.predictions, unlabelled, len(snapshot.labels), now())
+        if "advice" not in at.training.report:
+            self._advise(at, at.training, at.predictions, unlabelled)
+        return True
+
+    def _predict(self, at: Standing, model: Model) -> Predictions:
+        message = "Predicting all items"
+        self._bulletin.tell("training", message)
+        ids = at.items.ids
+        found = predictions.predict(
+            model,
+            ids,
+            at.items.inputs(ids),
+            at.settings.draws,
+            derive(self._project.seed, "predictions"),
+            lambda done, of: self._bulletin.tell("training", message, done, of),
+        )
+        predictions.write(self._project.folder, found, now())
+        return found
+
+    def _advise(self, at: Standing, training: Training, found: Predictions, unlabelled: tuple[str, ...]) -> None:
+        """Compare with the model before on the stop set, and judge whether to go on."""
+        kept = StopSet.read(self._project.folder) or StopSet.chosen(unlabelled, self._project.seed)
+        stop_set = kept.after(training.number, found)
+        stop_set.write(self._project.folder)
+        selected: object = training.report.get("selected")
+        measured = evaluation.measures(stop_set, found, unlabelled, selected if isinstance(selected, dict) else None)
+        at.advice = evaluation.advice(self._project.trainings, training.number, measured).to_json()
+        self._report(at, training, {"measures": measured.to_json(), "advice": at.advice})
+
+    def evaluate(self) -> bool:
+        """Say how many held-out items and audit answers the newest model has right, whenever that changes."""
+        at = self._at
+        if at is None or at.model is None or at.training is None or not at.has_predicted():
+            return False
+        truths = {"held_out": self._project.held_out, "audit": dict(self._project.audit.answered)}
+        facts = (at.model.id, at.training.number, self._project.classes, truths)
+        if facts == self._judged or at.model.classes != self._project.classes or at.predictions is None:
+            return False
+        known = at.training.report
+        found = {name: evaluation.accuracy(at.predictions, truth) for name, truth in truths.items()}
+        news = {name: told or _NONE for name, told in found.items() if (told or _NONE) != known.get(name, _NONE)}
+        if news:
+            self._report(at, at.training, news)
+        self._judged = facts
+        return bool(news)
+
+    def _report(self, at: Standing, training: Training, news: Mapping[str, object]) -> None:
+        self._project.report_training(training.number, news)
+        at.training = replace(training, report={**training.report, **news})
+
+    # Asking ------------------------------------------------------------------------------------------------------
+
+    def ask_early(self) -> bool:
+        """Ask with the model that is there, if a long training is due and the queue would run dry meanwhile."""
+        at = self._at
+        if at is None or at.model is None or at.training is None or at.training.seconds <= PATIENCE:
+            return False
+        waiting = len(self._project.questions(audit=False))
+        return 4 * waiting < at.settings.queue and self.ask()
+
+    def ask(self) -> bool:
+        """Fill the queue when it has run low."""
+        at = self._at
+        if at is None or self._stops(at):
+            return False
+        asker = Asker(self._project, at.items, at.settings)
+        missing = asker.missing(len(self._project.questions(audit=False)))
+        if not missing or self._project.budget.left == 0:
+            return False
+        self._bulletin.tell("asking", f"Choosing {missing} questions")
+        return asker.ask(at.model, missing) is not None
+
+    def _stops(self, at: Standing) -> bool:
+        return at.settings.stop and at.advice.get("stop") is True
+
+    # Nothing to do -----------------------------------------------------------------------------------------------
+
+    def tell_what_is_awaited(self) -> None:
+        """Why there is nothing to do."""
+        if self._at is not None and self._known is not None:
+            self._bulletin.tell("waiting", self._awaited(self._at, *self._known))
+
+    def _awaited(self, at: Standing, snapshot: Candidates, lesson: Lesson) -> str:
+        waiting, budget = len(self._project.questions(audit=False)), self._project.budget
+        if waiting:
+            return f"{waiting} questions wait for answers; {self._next_training(at, lesson)}"
+        if self._stops(at):
+            return "Asks no more: " + str(at.advice["sentence"])
+        if budget.left == 0:
+            return f"The budget of {budget.limit} labels is used up; raise it to go on"
+        return "Every item has been asked" if not snapshot.ids else self._next_training(at, lesson)
+
+    def _next_training(self, at: Standing, lesson: Lesson) -> str:
+        learnt = None if at.model is None else at.model.lesson
+        missing = answers_missing(lesson, learnt, at.settings.retrain_every)
+        if missing <= 0 or not lesson.can_be_learnt:
+            return "a training needs answers of two classes at least"
+        return f"the next training comes after {missing} more"
+
+
+_NONE: Final[dict[str, int]] = {"n": 0, "correct": 0}

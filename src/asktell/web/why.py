@@ -1,0 +1,57 @@
+"""Why an item was asked, in words."""
+
+from collections.abc import Mapping
+
+from asktell.types import Question
+
+_SENTENCES = {
+    "audit": "It belongs to the audit: a sample drawn in advance, which measures accuracy without bias. "
+    "Every tenth question does.",
+    "random": "It was drawn at random among all items that nobody has labelled yet.",
+    "core-set": "It is unlike everything that was labelled or asked before, so that the questions cover all items.",
+    "power-bald": "The models disagree about it, so its label would teach them much; "
+    "some chance is mixed in, so that the questions differ from each other.",
+    "power": "It scored high; some chance is mixed in, so that the questions differ from each other.",
+    "bald": "The models disagree about it, so its label would teach them much.",
+    "batchbald": "Together with the other questions of its batch, its label would teach the models most.",
+    "entropy": "The model is very unsure what it is.",
+    "margin": "The model hesitates between two classes.",
+    "least-confident": "The model is not at all sure of its best guess.",
+    "epig": "Its label would make predictions about other items surer.",
+}
+
+
+def sentence(question: Question) -> str:
+    """One plain sentence about the choice."""
+    if question.audit:
+        return _SENTENCES["audit"]
+    names = [str(part.get("name")) for part in _parts(question.strategy)]
+    for known in ("-".join(names), names[0]):
+        if known in _SENTENCES:
+            return _SENTENCES[known]
+    return f"The strategy {described(question.strategy)} chose it."
+
+
+def described(strategy: Mapping[str, object]) -> str:
+    """A strategy on one line, from the outside in.
+
+    >>> described({"name": "power", "parameters": {"beta": 1}, "inner": {"name": "bald"}})
+    'power (beta = 1) of bald'
+    """
+    return " of ".join(_one(part) for part in _parts(strategy))
+
+
+def named(strategy: Mapping[str, object]) -> str:
+    """The same without parameters, for lists."""
+    return " of ".join(str(part.get("name")) for part in _parts(strategy))
+
+
+def _parts(strategy: Mapping[str, object]) -> list[Mapping[str, object]]:
+    inner = strategy.get("inner")
+    return [strategy, *(_parts(inner) if isinstance(inner, Mapping) else [])]
+
+
+def _one(part: Mapping[str, object]) -> str:
+    parameters = part.get("parameters")
+    told = [f"{name} = {value}" for name, value in parameters.items()] if isinstance(parameters, Mapping) else []
+    return f"{part.get('name')}" + (f" ({', '.join(told)})" if told else "")
