@@ -5,7 +5,10 @@ import random
 import signal
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,35 +50,43 @@ class Process:
         finally:
             os._exit(1)
 
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kills it, unless it has ended."""
+        with suppress(ChildProcessError, ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
     @property
     def has_ended(self) -> bool:
         return os.waitpid(self.pid, os.WNOHANG)[0] != 0
 
-    def end(self, by: signal.Signals) -> int:
-        """Its exit status: minus the signal, if that ended it."""
-        os.kill(self.pid, by)
-        return self.status()
-
     def status(self) -> int:
+        """How it ended, when it has."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def answer_for(project: Project, digits: Digits, seconds: float) -> None:
-    """Answer whatever is open, one after the other."""
-    over = time.monotonic() + seconds
-    while time.monotonic() < over:
-        for question in project.questions(3, audit=False):
-            project.tell([question.item], [digits.truth[question.item]], "ann")
-        time.sleep(0.02)
+def answer(project: Project, digits: Digits) -> None:
+    """Answer some of what is open."""
+    for question in project.questions(3, audit=False):
+        project.tell([question.item], [digits.truth[question.item]], "ann")
+    time.sleep(0.02)
 
 
-def await_work(project: Project, worker: Process, before: int) -> None:
-    """Until questions have been asked or a model was trained."""
+def work_done(project: Project) -> int:
+    """Queries and trainings so far."""
+    return project.next_query + len(project.trainings)
+
+
+def await_work(worker: Process, is_done: Callable[[], bool]) -> None:
+    """Until it is done; the worker must not end before."""
     over = time.monotonic() + WAIT
-    while project.next_query + len(project.trainings) == before:
+    while not is_done():
         assert not worker.has_ended, "the worker ended by itself"
-        assert time.monotonic() < over, f"the worker does nothing: {state.read(project.folder)}"
-        time.sleep(0.05)
+        assert time.monotonic() < over, "the worker does nothing"
+        time.sleep(0.02)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -85,18 +96,21 @@ def _imported() -> None:
 
 
 def test_killed_workers_lose_nothing(make: Make, digits: Digits) -> None:
+    """Each does something, and is killed up to a second later while answers come in."""
     project = make(queue=10, retrain_every=5)
     chance = random.Random(0)
+
+    def more_than(before: int) -> bool:
+        answer(project, digits)
+        return work_done(project) > before
+
     for _ in range(KILLS):
-        before = project.next_query + len(project.trainings)
-        worker = Process.start(project.folder)
-        answer_for(project, digits, 0.0)
-        await_work(project, worker, before)
-        answer_for(project, digits, chance.uniform(0, 1.0))
-        answered = project.labels
-        assert worker.end(signal.SIGKILL) == -signal.SIGKILL
-        assert answered == project.labels
-    assert all(project.labels[id_] == digits.truth[id_] for id_ in project.labels)
+        with Process.start(project.folder) as worker:
+            await_work(worker, partial(more_than, work_done(project)))
+            over = time.monotonic() + chance.uniform(0, 1.0)
+            while time.monotonic() < over:
+                answer(project, digits)
+        assert all(project.labels[id_] == digits.truth[id_] for id_ in project.labels)
     with Worker(project.folder) as last:
         last.work()
         assert last.doing.state == "waiting", last.doing.message
@@ -114,11 +128,12 @@ def test_killed_workers_lose_nothing(make: Make, digits: Digits) -> None:
 
 def test_a_worker_ends_by_sigterm_and_says_so(make: Make) -> None:
     project = make()
-    worker = Process.start(project.folder)
-    await_work(project, worker, 0)
-    with pytest.raises(ProjectError, match=f"process {worker.pid}"):
-        Worker(project.folder).__enter__()
-    assert worker.end(signal.SIGTERM) == 0
+    with Process.start(project.folder) as worker:
+        await_work(worker, lambda: project.next_query > 0)
+        with pytest.raises(ProjectError, match=f"process {worker.pid}"):
+            Worker(project.folder).__enter__()
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.status() == 0
     told = state.read(project.folder)
     assert told is not None
     assert (told.pid, told.state) == (worker.pid, "stopped")

@@ -84,7 +84,7 @@ def change_password(folder: Path, password: str, as_json: bool) -> None:
     from asktell.web.passwords import hash_password
 
     _change(folder, "password", hash_password(password))
-    print_json({"changed": "password"}) if as_json else typer.echo("the password is changed; everybody has to sign in again")
+    print_json({"changed": "password"}) if as_json else typer.echo("the password is changed; all sessions have ended")
 
 
 def new_token(folder: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from asktell.engine.asking import Asker
 from asktell.engine.due import Lesson, answers_missing, why_train
 from asktell.engine.evaluation import StopSet
 from asktell.engine.fitting import Trainer, now
+from asktell.engine.listing import learnable
 from asktell.engine.models import Model
 from asktell.engine.predictions import Predictions
 from asktell.engine.settings import Settings
@@ -16,7 +17,7 @@ from asktell.engine.standing import Standing
 from asktell.engine.state import Bulletin
 from asktell.project import Project
 from asktell.randomness import derive
-from asktell.types import Candidates, Training
+from asktell.types import Training
 
 PATIENCE: Final = 2.0
 """Seconds of training that people wait for better questions; before a longer training the old model asks."""
@@ -33,7 +34,7 @@ class Duties:
         self._at: Standing | None = None
         self._judged: tuple[object, ...] = ()
         self._reserved: frozenset[str] = frozenset()
-        self._known: tuple[Candidates, Lesson] | None = None
+        self._lesson: Lesson | None = None
 
     def in_order(self) -> tuple[tuple[str, Duty], ...]:
         """Names, as errors call them, and what to call."""
@@ -88,33 +89,39 @@ class Duties:
         at = self._at
         if at is None:
             return False
-        self._known = snapshot, lesson = self._lesson(at)
+        self._lesson = lesson = self._to_learn(at)
         learnt = None if at.model is None else at.model.lesson
         if learnt is not None:
             learnt = replace(learnt, reserved=learnt.reserved | self._reserved)
         self._reserved |= lesson.reserved
-        reason = why_train(lesson, learnt, at.settings.retrain_every, last=self._asks_no_more(at, snapshot))
+        reason = why_train(lesson, learnt, at.settings.retrain_every, last=self._asks_no_more(at))
         if reason is None:
             return False
         self._bulletin.tell("training", f"Training on {len(lesson.labels)} labels: {reason}")
-        at.model = Trainer(self._project, at.items, at.settings).train(lesson, snapshot, reason, at.model)
+        at.model = Trainer(self._project, at.items, at.settings).train(lesson, reason, at.model)
         at.training = self._project.trainings[at.model.number]
         return True
 
-    def _lesson(self, at: Standing) -> tuple[Candidates, Lesson]:
-        """What there is to learn: the ordinary labelled items that have rows, under the classes that there are."""
+    def _to_learn(self, at: Standing) -> Lesson:
+        """The labels of ordinary items that have rows, under the classes that there are; the pool is not read."""
         while True:
-            snapshot, classes = at.items.usable(self._project.candidates()), self._project.classes
-            if set(snapshot.labels) <= set(classes):
+            labels, classes = learnable(self._project), self._project.classes
+            if set(labels.values()) <= set(classes):  # nobody renamed a class between the two
                 break
-        reserved = frozenset(self._project.audit.answered)
-        labels = dict(zip(snapshot.labelled_ids, snapshot.labels, strict=True))
-        return snapshot, Lesson(labels, classes, at.items.how, reserved)
+        known = {id_: labels[id_] for id_ in at.items.with_rows(labels)}
+        return Lesson(known, classes, at.items.how, frozenset(self._project.audit.answered))
 
-    def _asks_no_more(self, at: Standing, snapshot: Candidates) -> bool:
+    def _asks_no_more(self, at: Standing) -> bool:
         """Whether no question is open and none will follow."""
-        over = not snapshot.ids or self._project.budget.left == 0 or self._stops(at)
-        return over and not snapshot.pending_ids and not self._project.questions(1, audit=False)
+        if self._project.questions(1, audit=False):
+            return False
+        return self._project.budget.left == 0 or self._stops(at) or not self._any_free(at)
+
+    def _any_free(self, at: Standing) -> bool:
+        """Whether a strategy could ask for anything. Only where that is not clear from counting, items are read."""
+        told = self._project.status()
+        free = told.states["free"] - told.audit["free"] - told.held_out["free"]
+        return free > at.items.n_failed or bool(free and at.items.usable(self._project.candidates()).ids)
 
     # Predicting and judging --------------------------------------------------------------------------------------
 
@@ -210,10 +217,10 @@ class Duties:
 
     def tell_what_is_awaited(self) -> None:
         """Why there is nothing to do."""
-        if self._at is not None and self._known is not None:
-            self._bulletin.tell("waiting", self._awaited(self._at, *self._known))
+        if self._at is not None and self._lesson is not None:
+            self._bulletin.tell("waiting", self._awaited(self._at, self._lesson))
 
-    def _awaited(self, at: Standing, snapshot: Candidates, lesson: Lesson) -> str:
+    def _awaited(self, at: Standing, lesson: Lesson) -> str:
         waiting, budget = len(self._project.questions(audit=False)), self._project.budget
         if waiting:
             return f"{waiting} questions wait for answers; {self._next_training(at, lesson)}"
@@ -221,7 +228,7 @@ class Duties:
             return "Asks no more: " + str(at.advice["sentence"])
         if budget.left == 0:
             return f"The budget of {budget.limit} labels is used up; raise it to go on"
-        return "Every item has been asked" if not snapshot.ids else self._next_training(at, lesson)
+        return self._next_training(at, lesson) if self._any_free(at) else "Every item has been asked"
 
     def _next_training(self, at: Standing, lesson: Lesson) -> str:
         learnt = None if at.model is None else at.model.lesson

@@ -18,7 +18,7 @@ from asktell.project import Project
 from asktell.randomness import derive
 from asktell.rows import Rows, TensorRows
 from asktell.strategies import to_json
-from asktell.types import Candidates, Training
+from asktell.types import Training
 
 IN_MEMORY = 2**30
 """Bytes of labelled rows that are read once before training; more are read as they are needed."""
@@ -34,8 +34,8 @@ class Trainer:
     items: Items
     settings: Settings
 
-    def train(self, lesson: Lesson, snapshot: Candidates, reason: str, previous: Model | None) -> Model:
-        """Fit on the labelled items of `snapshot`; the model is on disk when the training is recorded.
+    def train(self, lesson: Lesson, reason: str, previous: Model | None) -> Model:
+        """Fit on the labels of `lesson`; the model is on disk when the training is recorded.
 
         A training that fails is recorded with its error, and the error goes on.
         """
@@ -43,7 +43,7 @@ class Trainer:
         about = {"created": started, **self.items.about, "strategy": to_json(self.settings.strategy), "reason": reason}
         try:
             learner = self.items.learner(lesson.classes)
-            posterior = self._fitted(learner, number, lesson, snapshot, previous)
+            posterior = self._fitted(learner, number, lesson, previous)
             card = {**about, "network": described(learner, self.settings.learner)}
             model = Model(_named(posterior, number), posterior, lesson, number, card)
             seconds = time.perf_counter() - begun
@@ -55,16 +55,14 @@ class Trainer:
         self._record(number, model.id, lesson, started, seconds, {**about, **selected})
         return model
 
-    def _fitted(
-        self, learner: Learner, number: int, lesson: Lesson, snapshot: Candidates, previous: Model | None
-    ) -> Posterior:
+    def _fitted(self, learner: Learner, number: int, lesson: Lesson, previous: Model | None) -> Posterior:
         round_ = Round(
             number,
             lesson.classes,
-            _held(self.items.inputs(snapshot.labelled_ids)),
-            class_numbers(snapshot.labels, lesson.classes),
+            _held(self.items.inputs(tuple(lesson.labels))),
+            class_numbers(lesson.labels.values(), lesson.classes),
             None,
-            self.items.inputs(snapshot.ids),
+            self.items.inputs(self.items.usable(self.project.candidates()).ids),
             previous.posterior if previous is not None and previous.classes == lesson.classes else None,
         )
         posterior = learner.fit(round_, generator=derive(self.project.seed, "training"))

@@ -1,7 +1,6 @@
 """A project's items as a learner sees them: rows of numbers by id, made once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
@@ -107,30 +106,34 @@ class Items:
 
     def usable(self, snapshot: Candidates) -> Candidates:
         """The part of a snapshot that has rows."""
-        numbers, failed = self._known(), self._source.failed
-
-        def has_row(id_: str) -> bool:
-            return id_ in numbers and id_ not in failed
-
-        labelled = [(i, label) for i, label in zip(snapshot.labelled_ids, snapshot.labels, strict=True) if has_row(i)]
-        return replace(
-            snapshot,
-            ids=tuple(filter(has_row, snapshot.ids)),
-            labelled_ids=tuple(id_ for id_, _ in labelled),
-            labels=tuple(label for _, label in labelled),
-            pending_ids=tuple(filter(has_row, snapshot.pending_ids)),
+        labels = dict(zip(snapshot.labelled_ids, snapshot.labels, strict=True))
+        labelled = self.with_rows(labels)
+        return Candidates(
+            ids=self.with_rows(snapshot.ids),
+            labelled_ids=labelled,
+            labels=tuple(labels[id_] for id_ in labelled),
+            pending_ids=self.with_rows(snapshot.pending_ids),
         )
+
+    def with_rows(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Those of the items that have a row."""
+        numbers, failed = self._known(), self._source.failed
+        return tuple(id_ for id_ in ids if id_ in numbers and id_ not in failed)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Ids of all items that have rows, in insertion order, whatever their state."""
-        failed = self._source.failed
-        return tuple(id_ for id_ in self._known() if id_ not in failed)
+        return self.with_rows(self._known())
+
+    @property
+    def n_failed(self) -> int:
+        """How many items were left out because no row can be made of them."""
+        return len(self._source.failed)
 
     @property
     def n_usable(self) -> int:
         """How many items `ids` has."""
-        return len(self._source) - len(self._source.failed)
+        return len(self._source) - self.n_failed
 
     # Learning ----------------------------------------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Select, select
 
 from asktell.engine import predictions
 from asktell.engine.predictions import Predictions
-from asktell.project import ItemState, Project, schema
+from asktell.project import ItemState, Project, items, schema
 from asktell.project.classes import present_name
 from asktell.project.database import Database
-from asktell.project.schema import exactly, standing
+from asktell.project.schema import ItemPart, exactly, standing
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,16 @@ def rows(project: Project, *, labelled_only: bool = False) -> Iterator[Row]:
             for row in connection.execution_options(yield_per=5000).execute(_items(labelled_only)):
                 told = tuple(answers.get(row.number, ()))
                 yield Row(row.id, row.state, row.part, row.label, told, _asked(row), predicted.of(row.id))
+    finally:
+        database.dispose()
+
+
+def learnable(project: Project) -> dict[str, str]:
+    """Id to class name of the labelled items that are neither reserved nor held out; no other item is read."""
+    database = Database(project.path)
+    try:
+        with database.reading() as connection:
+            return items.labels(connection, {ItemPart.POOL})
     finally:
         database.dispose()
 

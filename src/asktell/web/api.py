@@ -38,8 +38,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 _token = HTTPBearer(auto_error=False, scheme_name="token", description="What `asktell token` printed.")
 
 
-def desk_of(request: Request) -> Desk:
-    """The project that is served."""
+async def desk_of(request: Request) -> Desk:
+    """The project that is served. What a request depends on runs in the loop: it is quick, and a thread is not."""
     desk: Desk = request.app.state.desk
     return desk
 
@@ -47,7 +47,7 @@ def desk_of(request: Request) -> Desk:
 AtDesk = Annotated[Desk, Depends(desk_of)]
 
 
-def entered(
+async def entered(
     request: Request, desk: AtDesk, token: Annotated[HTTPAuthorizationCredentials | None, Depends(_token)]
 ) -> Visitor:
     """Who has a session or a token. For changes, a session must prove that one of our pages asked.

@@ -12,7 +12,7 @@ from asktell.web.sessions import DAYS, NAME_LENGTH, RefusedError, Visitor
 router = APIRouter(include_in_schema=False)
 
 
-def guest(request: Request, desk: AtDesk) -> Visitor:
+async def guest(request: Request, desk: AtDesk) -> Visitor:
     """Who has signed in. Raises `RefusedError`."""
     visitor = desk.sessions.by_cookie(request.cookies)
     if visitor is None:

@@ -16,8 +16,8 @@ from asktell.web.export import Kind, What
 from asktell.web.forms import Wanted
 from asktell.web.guard import SANDBOX
 from asktell.web.keys import columns, keys
-from asktell.web.rendering import Look
-from asktell.web.sessions import RefusedError
+from asktell.web.rendering import Look, Templates
+from asktell.web.sessions import RefusedError, Visitor
 from asktell.web.watching import news
 
 STATES = ("free", "pending", "labelled", "skipped", "withdrawn", "audit", "held-out")
@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False, dependencies=[Depends(guest)])
 class Page:
     """A page as one visitor sees it: renders a template with what every page shows."""
 
-    def __init__(self, request: Request, desk: AtDesk, look: Look, visitor: Guest) -> None:
+    def __init__(self, request: Request, desk: Desk, look: Templates, visitor: Visitor) -> None:
         self._look = look
         self.visitor = visitor
         self.is_part = request.headers.get("hx-request") == "true"
@@ -43,7 +43,11 @@ class Page:
         return HTMLResponse(self._look.render(name, {**self._known, **values}))
 
 
-Here = Annotated[Page, Depends(Page)]
+async def _here(request: Request, desk: AtDesk, look: Look, visitor: Guest) -> Page:
+    return Page(request, desk, look, visitor)
+
+
+Here = Annotated[Page, Depends(_here)]
 
 
 @router.get("/")

