@@ -32,12 +32,13 @@ class Process:
     """A worker in a forked child, which has all imports already."""
 
     pid: int
+    folder: Path
 
     @classmethod
     def start(cls, folder: Path, **options: int) -> "Process":
         child = os.fork()
         if child:
-            return cls(child)
+            return cls(child, folder)
         try:
             torch.set_num_threads(1)
             Worker(folder, **options).run()
@@ -85,7 +86,7 @@ def await_work(worker: Process, is_done: Callable[[], bool]) -> None:
     over = time.monotonic() + WAIT
     while not is_done():
         assert not worker.has_ended, "the worker ended by itself"
-        assert time.monotonic() < over, "the worker does nothing"
+        assert time.monotonic() < over, f"the worker does nothing: {state.read(worker.folder)}"
         time.sleep(0.02)
 
 

@@ -73,7 +73,7 @@ def test_rows_say_what_was_answered_and_why_it_was_asked(project: Project) -> No
     assert [(answer.annotator, answer.stands) for answer in row.answers] == [("ann", True), ("bob", False)]
     assert row.asked is not None
     assert (row.asked.query, row.asked.rank, row.asked.score) == (0, 1, first.scores[0])
-    assert row.asked.strategy["name"] == "core-set"
+    assert row.asked.strategy["name"] == "typical"
     kept = predictions.read(project.folder)
     assert kept is not None
     assert row.prediction is not None

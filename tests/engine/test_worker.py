@@ -4,13 +4,17 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from asktell.engine import Worker, files, predictions, state
+from asktell.engine.cold import Typical
 from asktell.errors import ProjectError
+from asktell.evidence import Evidence
 from asktell.project import Project
+from asktell.selection import Selection
 from asktell.types import SKIP, Query, Question
 
 from . import learners
@@ -50,16 +54,15 @@ def audit(project: Project, digits: Digits, count: int) -> None:
 # A round -------------------------------------------------------------------------------------------------------------
 
 
-def test_without_labels_the_first_questions_cover_the_items(make: Make, enter: Enter, digits: Digits) -> None:
-    project = make(queue=5)
+def test_the_first_questions_stand_for_many_items(make: Make, enter: Enter, digits: Digits) -> None:
+    project = make(queue=15)
     enter(project).work()
     asked = waiting(project)
-    assert [question.strategy["name"] for question in asked] == ["core-set"] * 5
-    assert [question.position for question in asked] == list(range(5))
-    rows = digits.rows[[digits.ids.index(question.item) for question in asked]]
+    assert [question.strategy["name"] for question in asked] == ["typical"] * 15
+    assert [question.position for question in asked] == list(range(15))
     assert all(question.model is None for question in asked)
-    gaps = torch.cdist(digits.rows, rows).amin(1)
-    assert float(gaps.max()) < float(torch.cdist(digits.rows, digits.rows[:5]).amin(1).max())
+    assert [question.score for question in asked] == sorted((question.score for question in asked), reverse=True)
+    assert len({digits.truth[question.item] for question in asked}) >= 9
 
 
 def test_accuracy_rises_with_answers(make: Make, enter: Enter, answer: Answer, digits: Digits) -> None:
@@ -123,25 +126,31 @@ def test_a_strategy_that_needs_no_model_asks_from_the_start(make: Make, enter: E
     assert {question.strategy["name"] for question in waiting(project)} == {"random"}
 
 
-def test_the_strategy_is_told_what_is_pending(make: Make, enter: Enter, answer: Answer) -> None:
-    """Core-set given two open questions asks what k-center would pick next after them: far from both."""
-    project = make(queue=4, retrain_every=100)
+def test_the_strategy_is_told_what_is_labelled_and_pending(
+    make: Make, enter: Enter, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of both come in the order of the snapshot, standardised by one number."""
+    told: list[Evidence] = []
+    original = Typical.__call__
+
+    def spy(self: Typical, evidence: Evidence, b: int, **options: Any) -> Selection:
+        told.append(evidence)
+        return original(self, evidence, b, **options)
+
+    monkeypatch.setattr(Typical, "__call__", spy)
+    project = make(queue=7, retrain_every=100)
     worker = enter(project)
     worker.work()
     first = [question.item for question in waiting(project)]
-    answer(project, 3)
+    project.tell(first[:4], [digits.truth[id_] for id_ in first[:4]], "ann")
     worker.work()
-    new = [question.item for question in waiting(project) if question.item not in first]
-    rows = {id_: torch.from_numpy(_row(project, id_)) for id_ in (*first, *new)}
-    distance = min(float((rows[new[0]] - rows[id_]).norm()) for id_ in first)
-    assert distance == pytest.approx(waiting(project)[1].score, rel=1e-5)
-
-
-def _row(project: Project, id_: str) -> object:
-    import numpy as np
-
-    path = next((project.folder / files.EMBEDDINGS).glob("*.f32"))
-    return np.fromfile(path, "<f4").reshape(-1, 64)[project.ids.index(id_)]
+    labelled, pending = (sorted(ids, key=digits.ids.index) for ids in (first[:4], first[4:]))
+    rows = digits.rows - digits.rows.mean(0)
+    for ids, found in ((labelled, told[1].labelled_features), (pending, told[1].pending_features)):
+        wanted = rows[[digits.ids.index(id_) for id_ in ids]]
+        assert isinstance(found, torch.Tensor)
+        torch.testing.assert_close(found * (wanted.norm() / found.norm()), wanted)
+    assert told[0].pending_features is None
 
 
 def test_large_pools_are_scored_in_part_and_the_query_says_so(make: Make, enter: Enter, answer: Answer) -> None:

@@ -85,7 +85,7 @@ def test_the_dashboard_of_a_running_project(make: Make, visit: Visit, sign_in: S
     assert "between 20.7 % and 100.0 %" in page
     assert "Go on for now." in page and "It changes its mind." in page  # noqa: PT018
     assert "It did not fit." in page
-    assert "wren 70 %" in page
+    assert "<b>wren</b> 70 %" in page
     assert "20 % of the items are kept aside" in page
     curve = re.search(r'data-points="([^"]*)"', page)
     assert curve is not None
@@ -319,3 +319,24 @@ def test_projects_without_contents_show_the_names(make: Make, visit: Visit, sign
     assert ann.get("/api/questions").json()["questions"][0]["kind"] == "name"
     assert ann.get("/items/item?id=t-01").status_code == 200
     assert ann.get("/items").status_code == 200
+
+
+def test_labels_by_class_leave_the_test_set_out_and_follow_a_merge(ann: TestClient, project: Project) -> None:
+    project.tell(["t-01", "t-02", "t-03", "t-04"], ["owl", "wren", "wren", "owl"], "import")
+    project.hold_out(["t-04"])
+    project.merge_classes("wren", "owl")
+    page = ann.get("/dashboard").text
+    bars = re.findall(r'<span class="name">(\w+)</span>.*?<span class="number">(\d+)</span>', page, re.DOTALL)
+    assert bars == [("owl", "3"), ("hawk", "0")]
+    assert "3 labelled" in page
+    assert "1 held out" in page
+
+
+def test_signs_that_say_the_same_are_said_once(ann: TestClient, project: Project) -> None:
+    sign = {"value": None, "threshold": 1.0, "met": False, "sentence": "Too early to tell."}
+    signs = [{**sign, "name": "kappa"}, {**sign, "name": "change"}]
+    report = {"advice": {"stop": False, "sentence": "Go on.", "criteria": signs}}
+    project.record_training(Training(0, "m", 3, "2026-01-01T00:00:00+00:00", 1.5, report))
+    page = ann.get("/dashboard").text
+    assert page.count("Too early to tell.") == 1
+    assert "kappa, change" in page

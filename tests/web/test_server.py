@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from asktell.errors import ProjectError
-from asktell.web.server import SECRET, address, is_loopback, secret, serve
+from asktell.web.server import SECRET, _bound, address, is_loopback, secret, serve
 
 CODE = "import sys; from asktell.web import serve; serve(sys.argv[1], port=0, ready=lambda at: print(at, flush=True))"
 TOKEN = "a token of the tests"  # as in conftest
@@ -51,6 +51,13 @@ def test_it_serves_until_told_to_stop_and_open_streams_do_not_hold_it(
     assert process.wait(20) == 0
     stream.close()
     assert not (folder / "project.db-wal").exists()
+
+
+def test_replies_do_not_wait_for_acknowledgements() -> None:
+    with _bound("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()) as _client:
+        accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_it_stops_by_ctrl_c(served: tuple[subprocess.Popen[str], str]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from asktell.engine import cold
+from asktell.engine.cold import Typical
 from asktell.engine.items import Items
 from asktell.engine.models import Model, class_numbers
 from asktell.engine.settings import Settings
@@ -14,7 +16,7 @@ from asktell.loop import Loop
 from asktell.project import Project
 from asktell.randomness import derive
 from asktell.rows import Rows
-from asktell.strategies import CoreSet, Random, Strategy
+from asktell.strategies import Random, Strategy
 from asktell.types import Candidates, Query
 
 LARGEST_EVIDENCE = 2**27
@@ -23,7 +25,7 @@ LARGEST_EVIDENCE = 2**27
 
 @dataclass(frozen=True)
 class Asker:
-    """Asks by the project's strategy; by coverage as long as there is no model."""
+    """Asks by the project's strategy; for what stands for many others as long as there is no model."""
 
     project: Project
     items: Items
@@ -45,28 +47,33 @@ class Asker:
             return None
         strategy = self.strategy(model)
         number = self.project.next_query
-        some, notes = self._some(snapshot, model, number)
+        some, notes = self._some(snapshot, model, number, b) if strategy.needs else (snapshot, {})
         evidence = self._evidence(strategy, some, model, number)
         loop = _NotingLoop(self.project, strategy, notes)
         return loop.ask(some, b, model=None if model is None else model.id, **evidence)  # type: ignore[arg-type]
 
     def strategy(self, model: Model | None) -> Strategy:
-        """The project's strategy; without a model, one that covers the items, given what is labelled and open."""
+        """The project's strategy; without a model, one that sees where items lie, given what is labelled and open."""
         told = self.settings.strategy
         if model is not None or not told.needs:
             return told
-        return CoreSet() if self.items.have_positions else Random()
+        return Typical() if self.items.have_positions else Random()
 
-    def _some(self, snapshot: Candidates, model: Model | None, number: int) -> tuple[Candidates, dict[str, object]]:
+    def _some(
+        self, snapshot: Candidates, model: Model | None, number: int, b: int
+    ) -> tuple[Candidates, Mapping[str, object]]:
         """The candidates that are scored: all, or a seeded choice, in order, and a note that says so."""
-        n, most = len(snapshot.ids), self.settings.candidates
-        if model is not None:
-            most = min(most, max(1, LARGEST_EVIDENCE // (self.settings.draws * len(model.classes))))
-        if n <= most:
-            return snapshot, {}
-        chosen = torch.randperm(n, generator=derive(self.project.seed, "query", number, "candidates"))[:most]
-        ids = tuple(snapshot.ids[row] for row in chosen.sort().values.tolist())
-        return replace(snapshot, ids=ids), {"candidates": most, "of": n}
+        n, generator = len(snapshot.ids), derive(self.project.seed, "query", number, "candidates")
+        if model is None:
+            most = min(self.settings.candidates, cold.SCORED)
+            chosen = _chosen(snapshot.labelled_ids, cold.GIVEN, generator)
+            labels = dict(zip(snapshot.labelled_ids, snapshot.labels, strict=True))
+            snapshot = replace(snapshot, labelled_ids=chosen, labels=tuple(labels[id_] for id_ in chosen))
+        else:
+            most = min(self.settings.candidates, LARGEST_EVIDENCE // (self.settings.draws * len(model.classes)))
+        most = max(b, most)
+        notes = {"candidates": most, "of": n} if n > most else {}
+        return replace(snapshot, ids=_chosen(snapshot.ids, most, generator)), notes
 
     def _evidence(
         self, strategy: Strategy, snapshot: Candidates, model: Model | None, number: int
@@ -90,12 +97,20 @@ class Asker:
     def _positions(self, snapshot: Candidates) -> dict[str, Tensor | Rows]:
         """Where the items lie, as embeddings."""
         found: dict[str, Tensor | Rows] = {
-            "features": self.items.inputs(snapshot.ids),
-            "labelled_features": self.items.inputs(snapshot.labelled_ids),
+            "features": self.items.positions(snapshot.ids),
+            "labelled_features": self.items.positions(snapshot.labelled_ids),
         }
         if snapshot.pending_ids:
-            found["pending_features"] = self.items.inputs(snapshot.pending_ids)[0 : len(snapshot.pending_ids)]
+            found["pending_features"] = self.items.positions(snapshot.pending_ids)
         return found
+
+
+def _chosen(ids: tuple[str, ...], most: int, generator: torch.Generator) -> tuple[str, ...]:
+    """All of them, or `most` drawn from them, in order."""
+    if len(ids) <= most:
+        return ids
+    rows = torch.randperm(len(ids), generator=generator)[:most].sort().values
+    return tuple(ids[row] for row in rows.tolist())
 
 
 class _NotingLoop(Loop):

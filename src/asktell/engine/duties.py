@@ -43,9 +43,9 @@ class Duties:
             ("embedding", self.embed_first),
             ("asking", self.ask_early),
             ("training", self.train),
+            ("asking", self.ask),
             ("predicting", self.predict),
             ("evaluating", self.evaluate),
-            ("asking", self.ask),
             ("embedding", self.embed),
         )
 
@@ -170,11 +170,11 @@ class Duties:
     def evaluate(self) -> bool:
         """Say how many held-out items and audit answers the newest model has right, whenever that changes."""
         at = self._at
-        if at is None or at.model is None or at.training is None or not at.has_predicted():
+        if at is None or at.model is None or at.training is None or at.predictions is None:
             return False
         truths = {"held_out": self._project.held_out, "audit": dict(self._project.audit.answered)}
         facts = (at.model.id, at.training.number, self._project.classes, truths)
-        if facts == self._judged or at.model.classes != self._project.classes or at.predictions is None:
+        if facts == self._judged or (at.predictions.model, at.predictions.classes) != (at.model.id, facts[2]):
             return False
         known = at.training.report
         found = {name: evaluation.accuracy(at.predictions, truth) for name, truth in truths.items()}

@@ -132,10 +132,10 @@ class SmallImages:
     scale: Scale
     size: int
     evaluated_at_once: ClassVar[int] = 256
-    steps: int = 300
+    steps: int = 150
     passes: int = 10
-    batch: int = 64
-    lr: float = 1e-3
+    batch: int = 32
+    lr: float = 2e-3
     decay: float = 0.5
 
     def __post_init__(self) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+from torch import Tensor
+
 from asktell.engine import files
 from asktell.engine.embedders import embedder, embedder_name
-from asktell.engine.head import Head, Scale, SmallImages
+from asktell.engine.head import Head, Scale, SmallImages, Standardised
 from asktell.engine.learner import ReadsItems, own_learner
 from asktell.engine.settings import Settings
 from asktell.errors import ProjectError
@@ -104,6 +106,13 @@ class Items:
         numbers = self._known()
         return self._source.rows([numbers[id_] for id_ in ids])
 
+    def positions(self, ids: tuple[str, ...]) -> Tensor:
+        """Where items lie among the others: their embeddings, standardised as the head sees them."""
+        rows = self.inputs(ids)
+        place = Standardised(self._measured(self._shape[0]), axes=len(self._shape) - 1)
+        found: Tensor = place(rows[0 : len(rows)].view(-1, *self._shape)).flatten(1)
+        return found
+
     def usable(self, snapshot: Candidates) -> Candidates:
         """The part of a snapshot that has rows."""
         labels = dict(zip(snapshot.labelled_ids, snapshot.labels, strict=True))
@@ -141,10 +150,16 @@ class Items:
         """The user's own learner, or ours for these rows."""
         if self._settings.learner is not None or not isinstance(self._source, _Embedded):
             return own_learner(str(self._settings.learner), classes, self._project.settings)
-        embedder = self._source.embedder
-        shape = embedder.shape if isinstance(embedder, Pixels) else (embedder.width,)
-        scale = self._measured(shape[0])
-        return SmallImages(scale, shape[-1]) if len(shape) == 3 else Head(scale)
+        scale = self._measured(self._shape[0])
+        return SmallImages(scale, self._shape[-1]) if len(self._shape) == 3 else Head(scale)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Of a row: numbers, or channels, height and width."""
+        embedder = self._source.embedder if isinstance(self._source, _Embedded) else None
+        if embedder is None:
+            raise ProjectError("a learner that reads items itself has no embeddings to look at")
+        return embedder.shape if isinstance(embedder, Pixels) else (embedder.width,)
 
     def _measured(self, channels: int) -> Scale:
         count = len(self._source)

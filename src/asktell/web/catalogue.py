@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
 from asktell.errors import UnknownItemError
-from asktell.project import ItemState, counts, items, schema
+from asktell.project import ItemState, classes, counts, items, schema
 from asktell.project.classes import present_name
 from asktell.project.database import Database
 from asktell.project.schema import ItemPart, exactly, standing
@@ -109,6 +109,16 @@ class Catalogue:
         item = schema.item.c
         with self._database.reading() as connection:
             return frozenset(connection.scalars(select(item.id).where(item.id.in_(ids), _flagged())))
+
+    def balance(self) -> dict[str, int]:
+        """How many labels each class has, every class in order; those of held-out items are not counted."""
+        kept = schema.item_count.c
+        counted = select(present_name(kept.label).label("name"), kept.n).where(kept.part != ItemPart.HELD_OUT)
+        with self._database.reading() as connection:
+            there = dict.fromkeys(classes.numbers(connection), 0)
+            for name, n in connection.execute(counted.where(kept.label > 0)):
+                there[name] += n
+        return there
 
     @property
     def free(self) -> int:

@@ -13,7 +13,7 @@ from asktell.web.showing import Shown
 from asktell.web.watching import Notice
 
 SUMMARY = "predictions-summary.json"
-LISTED, TRAININGS = 8, 6
+LISTED, TRAININGS = 10, 6
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def board(desk: Desk) -> Board:
         curve=json.dumps(accuracies.curve(trainings)),
         advice=desk.advice(),
         stops_itself=desk.settings.get("stop") is True,
-        balance=_balance(status.labels),
+        balance=_balance(desk.catalogue.balance()),
         queue=_queue(desk, project.questions(LISTED, audit=False)),
         most=_unsure(desk, summary, "most"),
         least=_unsure(desk, summary, "least"),

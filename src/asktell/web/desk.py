@@ -40,6 +40,14 @@ class Advice:
     sentence: str
     signs: tuple[Sign, ...]
 
+    @property
+    def lines(self) -> tuple[tuple[str, bool, tuple[Sign, ...]], ...]:
+        """(sentence, met, signs) for every sentence once, however many signs say it."""
+        said: dict[tuple[str, bool], list[Sign]] = {}
+        for sign in self.signs:
+            said.setdefault((sign.sentence, sign.met), []).append(sign)
+        return tuple((sentence, met, tuple(signs)) for (sentence, met), signs in said.items())
+
 
 class Desk:
     """Opens a project for serving. Close it."""
