@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from asktell.engine import evaluation, files, predictions
 from asktell.engine.due import Lesson
 from asktell.engine.evaluation import StopSet
 from asktell.engine.models import Model
-from asktell.engine.predictions import TILE, Predictions
+from asktell.engine.predictions import TILE, Predicting, Predictions
 from asktell.errors import ProjectError
 from asktell.learners import Round
 from asktell.posteriors import Deterministic
@@ -28,6 +29,14 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def predict(model: Model, ids: Sequence[str], rows: torch.Tensor, k: int, seconds: float = math.inf) -> Predictions:
+    """All of it, piece by piece."""
+    under_way = Predicting(model, ids, TensorRows(rows), k, generator())
+    while not under_way.advance(seconds):
+        pass
+    return under_way.found
+
+
 @pytest.fixture(scope="module")
 def model(digits: Digits) -> Model:
     labels = torch.tensor([int(digits.truth[id_]) for id_ in digits.ids[:50]])
@@ -37,7 +46,7 @@ def model(digits: Digits) -> Model:
 
 @pytest.fixture(scope="module")
 def found(model: Model, digits: Digits) -> Predictions:
-    return predictions.predict(model, digits.ids, TensorRows(digits.rows), 7, generator())
+    return predict(model, digits.ids, digits.rows, 7)
 
 
 def by_hand(probabilities: list[list[float]], ids: str = "abcdefgh") -> Predictions:
@@ -58,18 +67,16 @@ def test_predictions_are_the_mean_of_the_draws(found: Predictions, model: Model,
 def test_tiles_change_nothing(model: Model) -> None:
     rows = torch.randn(TILE + 5, 64, generator=generator())
     ids = [str(number) for number in range(len(rows))]
-    seen: list[tuple[int, int]] = []
-    whole = predictions.predict(model, ids, TensorRows(rows), 3, generator(), lambda *done: seen.append(done))
-    tail = predictions.predict(model, ids[TILE:], TensorRows(rows[TILE:]), 3, generator())
+    whole = predict(model, ids, rows, 3, seconds=1e-9)  # one tile after the other
+    tail = predict(model, ids[TILE:], rows[TILE:], 3)
     np.testing.assert_allclose(whole.probabilities[TILE:], tail.probabilities, atol=1e-6)
-    assert seen == [(TILE, TILE + 5), (TILE + 5, TILE + 5)]
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_model_without_draws_has_no_bald(digits: Digits) -> None:
     module = torch.nn.Linear(64, 10)
     model = Model("m", Deterministic(module), Lesson({}, CLASSES, ""), 0)
-    found = predictions.predict(model, digits.ids[:9], TensorRows(digits.rows[:9]), 7, generator())
+    found = predict(model, digits.ids[:9], digits.rows[:9], 7)
     assert (found.bald == 0).all()
     assert (found.entropy >= 0).all()
 

@@ -11,7 +11,7 @@ from asktell.engine.evaluation import StopSet
 from asktell.engine.fitting import Trainer, now
 from asktell.engine.listing import learnable
 from asktell.engine.models import Model
-from asktell.engine.predictions import Predictions
+from asktell.engine.predictions import Predicting, Predictions
 from asktell.engine.settings import Settings
 from asktell.engine.standing import Standing
 from asktell.engine.state import Bulletin
@@ -21,6 +21,9 @@ from asktell.types import Training
 
 PATIENCE: Final = 2.0
 """Seconds of training that people wait for better questions; before a longer training the old model asks."""
+
+PIECE: Final = 2.0
+"""Seconds of predicting before the worker looks whether questions are wanted."""
 
 Duty = Callable[[], bool]
 """Does one piece of what is due and gives True, or gives False if nothing is."""
@@ -35,6 +38,7 @@ class Duties:
         self._judged: tuple[object, ...] = ()
         self._reserved: frozenset[str] = frozenset()
         self._lesson: Lesson | None = None
+        self._predicting: Predicting | None = None
 
     def in_order(self) -> tuple[tuple[str, Duty], ...]:
         """Names, as errors call them, and what to call."""
@@ -60,7 +64,7 @@ class Duties:
             return False
         self._bulletin.tell("embedding", "Getting ready")
         self._at = standing.set_up(self._project, told)
-        self._judged = ()
+        self._judged, self._predicting = (), None
         return True
 
     def embed_first(self) -> bool:
@@ -85,9 +89,9 @@ class Duties:
     # Learning ----------------------------------------------------------------------------------------------------
 
     def train(self) -> bool:
-        """Train if there is a reason."""
+        """Train if there is a reason, and once the model before has predicted."""
         at = self._at
-        if at is None:
+        if at is None or self._predicting is not None:
             return False
         self._lesson = lesson = self._to_learn(at)
         learnt = None if at.model is None else at.model.lesson
@@ -134,7 +138,10 @@ class Duties:
             return False
         if at.predictions is not None and at.predictions.model == at.model.id and len(at.items) < self._project.n_items:
             return False
-        at.predictions = self._predict(at, at.model)
+        found = self._predicted(at, at.model)
+        if found is None:
+            return True
+        at.predictions = found
         snapshot = at.items.usable(self._project.candidates())
         unlabelled = snapshot.ids + snapshot.pending_ids
         predictions.write_summary(self._project.folder, at.predictions, unlabelled, len(snapshot.labels), now())
@@ -142,20 +149,18 @@ class Duties:
             self._advise(at, at.training, at.predictions, unlabelled)
         return True
 
-    def _predict(self, at: Standing, model: Model) -> Predictions:
-        message = "Predicting all items"
-        self._bulletin.tell("training", message)
-        ids = at.items.ids
-        found = predictions.predict(
-            model,
-            ids,
-            at.items.inputs(ids),
-            at.settings.draws,
-            derive(self._project.seed, "predictions"),
-            lambda done, of: self._bulletin.tell("training", message, done, of),
-        )
-        predictions.write(self._project.folder, found, now())
-        return found
+    def _predicted(self, at: Standing, model: Model) -> Predictions | None:
+        """One more piece; what the model predicts, on disk, when that was the last one, else None."""
+        if self._predicting is None:
+            ids, generator = at.items.ids, derive(self._project.seed, "predictions")
+            self._predicting = Predicting(model, ids, at.items.inputs(ids), at.settings.draws, generator)
+        under_way = self._predicting
+        self._bulletin.tell("training", "Predicting all items", under_way.done, len(under_way.found))
+        if not under_way.advance(PIECE):
+            return None
+        self._predicting = None
+        predictions.write(self._project.folder, under_way.found, now())
+        return under_way.found
 
     def _advise(self, at: Standing, training: Training, found: Predictions, unlabelled: tuple[str, ...]) -> None:
         """Compare with the model before on the stop set, and judge whether to go on."""

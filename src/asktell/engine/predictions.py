@@ -1,7 +1,9 @@
 """What the newest model predicts for every item, as a file for others to read."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +20,6 @@ from asktell.posteriors import Draws
 from asktell.rows import Rows, TensorRows
 from asktell.scores import uncertainty
 from asktell.writing import write_whole
-
-Progress = Callable[[int, int], None]
-"""Called with how many items are done, and of how many."""
 
 TILE: Final = 4096
 SHOWN: Final = 12
@@ -53,22 +52,30 @@ class Predictions:
         return {id_: row for row, id_ in enumerate(self.ids) if id_ in wanted}
 
 
-def predict(
-    model: Model, ids: Sequence[str], rows: Rows, k: int, generator: torch.Generator, progress: Progress | None = None
-) -> Predictions:
-    """What `model` says of all rows: the mean of k draws, in tiles; only the results are kept."""
-    draws = drawn(model, k, generator)
-    n, c = len(rows), len(model.classes)
-    found = Predictions(
-        model.id, model.classes, ids, np.empty((n, c), np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
-    )
-    for start in range(0, n, TILE):
-        p, entropy, bald = judged(draws.log_probs(TensorRows(rows[start : start + TILE])))
-        part = slice(start, start + len(p))
-        found.probabilities[part], found.entropy[part], found.bald[part] = p, entropy, bald
-        if progress is not None:
-            progress(min(start + TILE, n), n)
-    return found
+class Predicting:
+    """What a model says of all rows, the mean of k draws, under way: in tiles, as many as there is time for."""
+
+    def __init__(self, model: Model, ids: Sequence[str], rows: Rows, k: int, generator: torch.Generator) -> None:
+        n, c = len(rows), len(model.classes)
+        entropy, bald = np.empty(n, np.float32), np.empty(n, np.float32)
+        self.found = Predictions(model.id, model.classes, ids, np.empty((n, c), np.float32), entropy, bald)
+        self.done = 0
+        self._rows, self._draws = rows, drawn(model, k, generator)
+
+    def advance(self, seconds: float = math.inf) -> bool:
+        """Go on for about so long, by one tile at least; whether all is done."""
+        over = time.monotonic() + seconds
+        while self.done < len(self.found):
+            self._tile()
+            if time.monotonic() >= over:
+                break
+        return self.done == len(self.found)
+
+    def _tile(self) -> None:
+        p, entropy, bald = judged(self._draws.log_probs(TensorRows(self._rows[self.done : self.done + TILE])))
+        part = slice(self.done, self.done + len(p))
+        self.found.probabilities[part], self.found.entropy[part], self.found.bald[part] = p, entropy, bald
+        self.done = part.stop
 
 
 def drawn(model: Model, k: int, generator: torch.Generator) -> Draws:
