@@ -3,8 +3,8 @@
     python scripts/annotator.py results/annotator
 
 Makes a project of BBC News and one of 5,000 MNIST files for every strategy and seed, serves it with its worker, answers
-300 questions with the true labels as fast as they come, and writes what every model knew of the held-out items. A
-finished file is not made again.
+300 or 600 questions with the true labels, each once the worker has chosen it, and writes what every model knew of the
+held-out items. A finished file is not made again.
 """
 
 import csv
@@ -29,7 +29,6 @@ from asktell.experiments.samples import write_sample
 from asktell.project import Project
 from asktell.writing import write_whole
 
-ANSWERS = 300
 SEEDS = range(5)
 STRATEGIES = ("power-bald", "random")
 PATIENCE = 600.0
@@ -38,17 +37,18 @@ ASKTELL = (sys.executable, "-m", "asktell.cli")
 
 @dataclass(frozen=True)
 class Data:
-    """A sample, and the words that make a project of it."""
+    """A sample, the words that make a project of it, and how many questions are answered."""
 
     name: str
     file: str
     count: int | None
     words: tuple[str, ...]
+    answers: int
 
 
 DATA = (
-    Data("bbc-news", "news.csv", None, ("--table", "--id-column", "id", "--label-column", "label")),
-    Data("mnist", "digits", 5_000, ("--images", "--folder-labels")),
+    Data("bbc-news", "news.csv", None, ("--table", "--id-column", "id", "--label-column", "label"), 300),
+    Data("mnist", "digits", 5_000, ("--images", "--folder-labels"), 600),
 )
 
 
@@ -145,7 +145,7 @@ def run(data: Data, strategy: str, seed: int, out: Path, samples: Path) -> None:
         subprocess.run([*ASKTELL, "new", str(folder), *words], check=True, stdout=subprocess.DEVNULL)
         keep_embeddings(samples / f"{data.name}-embeddings", folder / "embeddings")
         with served(folder) as page:
-            annotate(page, truth, ANSWERS)
+            annotate(page, truth, data.answers)
             settled(page)
         keep_embeddings(folder / "embeddings", samples / f"{data.name}-embeddings")
         found = {"data": data.name, "strategy": strategy, "seed": seed, "version": __version__, "curve": curve(folder)}
