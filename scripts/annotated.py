@@ -10,13 +10,16 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asktell.experiments.curves import Curve, Outcome, RecordedCell
 from asktell.experiments.figures.curves import learning_curves
 from asktell.experiments.figures.saving import save
 from asktell.experiments.statistics import Estimate, accuracy_by_size, crossing, difference_by_size
 from asktell.writing import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GRID = 50
 TARGETS = (80, 90, 95)
@@ -28,8 +31,8 @@ HEAD = """# A simulated annotator against a served project
 `asktell serve` with its worker, and a client that answers one question after the other with the true label, each once
 the worker has chosen it. 400 items are held out, the same for all, and measure accuracy; one tenth of the others is the
 audit. Labels are answers given, those of the audit included, when a model began to train. {seeds} seeds of the project,
-from which audit, networks and questions are drawn: means with 95 % intervals, differences paired by seed; for labels the
-mean and the range.
+from which audit, networks and questions are drawn: means with 95 % intervals, differences paired by seed; for labels
+the mean and the range.
 """
 
 
@@ -40,10 +43,15 @@ def main(folder: str) -> None:
     seeds = len({cell.seed for cell in cells})
     parts = [HEAD.format(seeds=seeds), *(section(name, [c for c in cells if c.protocol == name]) for name in names)]
     write_whole(Path(folder) / "README.md", "\n".join([*parts, "![Learning curves](curves.png)\n"]).encode())
-    save(
-        learning_curves([_curve(cells, *key) for key in sorted({cell.key[:2] for cell in cells})]),
-        Path(folder) / "curves.png",
-    )
+    save(figure(cells), Path(folder) / "curves.png")
+
+
+def figure(cells: Sequence[RecordedCell]) -> "Figure":
+    """The learning curves, one panel per data set."""
+    drawn = learning_curves([_curve(cells, *key) for key in sorted({cell.key[:2] for cell in cells})])
+    for axes in drawn.axes:
+        axes.set(xlabel="answers given", ylabel="held-out accuracy (%)")
+    return drawn
 
 
 def section(name: str, cells: Sequence[RecordedCell]) -> str:

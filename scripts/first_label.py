@@ -48,9 +48,11 @@ def main() -> None:
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "HF_HOME": str(folder / "cache" / "hf")}
         environment.pop("PYTHONPATH", None)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-        install = [folder / "venv/bin/pip", "install", "-qq", "--constraint", ROOT / "constraints.txt"]
+        pip, pins = str(folder / "venv/bin/pip"), str(ROOT / "constraints.txt")
         steps = Steps()
-        subprocess.run([*install, f"{ROOT}[serve,text]"], check=True, env=environment)
+        subprocess.run(
+            [pip, "install", "-qq", "--constraint", pins, f"{ROOT}[serve,text]"], check=True, env=environment
+        )
         steps.done("pip install '.[serve,text]'")
         label_one(folder, environment)
 
