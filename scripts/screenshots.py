@@ -45,10 +45,12 @@ LOOKS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 STRIPS = {
-    "phone-labelling": ("sign-in", "label-text", "label-image", "why"),
-    "phone-pages": ("dashboard", "items", "item", "help"),
+    "phone-labelling": ("sign-in", "label-text", "label-image", "why", "help"),
+    "phone-pages": ("dashboard", "dashboard-image", "items", "item", "error"),
 }
 """Pictures of a phone that share a file."""
+LARGEST = 150_000
+"""Bytes of a picture."""
 GAP = 24
 Shot = Callable[[str], None]
 
@@ -59,7 +61,7 @@ class Project:
 
     address: str
     password: str
-    skipped: str
+    item: str
 
 
 def main(folder: Path) -> None:
@@ -96,8 +98,7 @@ def worked_on(
     with (place / f"{Path(data).stem}-answers.csv").open(newline="", encoding="utf-8") as file:
         truth = dict(csv.reader(file))
     with served(place / name) as api:
-        skipped = answer(api, truth)
-        yield Project(api.address, made["password"], skipped)
+        yield Project(api.address, made["password"], answer(api, truth))
 
 
 def run(*words: str) -> str:
@@ -105,19 +106,18 @@ def run(*words: str) -> str:
 
 
 def answer(api: Api, truth: Mapping[str, str]) -> str:
-    """Answer as fast as a person who thinks: every few answers the worker is waited for. Gives a skipped item."""
-    skipped = ""
+    """Answer as fast as a person who thinks: every few answers the worker is waited for. Gives a flagged item."""
+    flagged = ""
     for number in range(ANSWERS):
         batch = settled(api) if number % 4 == 0 else api.get("/api/questions?ahead=1")
         item = batch["questions"][0]["item"]
         label = None if number in (22, 47) else truth[item]
-        if label is None:
-            skipped = item
         if number in (22, 30, 61):
+            flagged = item
             api.post("/api/flags", {"item": item, "flagged": True, "annotator": "ann"})
         api.post("/api/answers", {"receipt": uuid4().hex, "item": item, "label": label, "annotator": "ann"})
     settled(api)
-    return skipped
+    return flagged
 
 
 # The pictures --------------------------------------------------------------------------------------------------------
@@ -133,16 +133,17 @@ def show_texts(browser: Browser, project: Project, look: str, taken: dict[tuple[
         page.keyboard.press("w")
         page.wait_for_selector("#why-facts div")
         shot("why")
-        page.keyboard.press("Escape")
-        page.keyboard.press("?")
+        page.click("#why .close")
+        page.wait_for_selector("#why", state="hidden")
+        page.click("[data-do=help]")
+        page.wait_for_selector("#help")
         shot("help")
-        page.keyboard.press("Escape")
         page.goto(f"{project.address}/dashboard")
         page.wait_for_selector("#curve canvas")
         shot("dashboard")
-        page.goto(f"{project.address}/items?state=labelled")
+        page.goto(f"{project.address}/items?state=labelled&after=400")  # those before are the test set
         shot("items")
-        page.goto(f"{project.address}/items/item?id={quote(project.skipped, safe='')}")
+        page.goto(f"{project.address}/items/item?id={quote(project.item, safe='')}")
         shot("item")
         page.goto(f"{project.address}/items/item?id=nobody")
         shot("error")
@@ -169,8 +170,12 @@ def looking(
     page.goto(project.address)
 
     def shot(name: str) -> None:
-        page.wait_for_timeout(400)  # what fades has faded
         whole = name.startswith("dashboard") and look != "phone"
+        if whole:  # images below are fetched when somebody gets there
+            page.mouse.wheel(0, 10_000)
+            page.wait_for_function("() => [...document.images].every(image => image.complete && image.naturalWidth)")
+            page.mouse.wheel(0, -10_000)
+        page.wait_for_timeout(400)  # what fades has faded
         taken[name, look] = Image.open(io.BytesIO(page.screenshot(full_page=whole)))
 
     yield page, shot
@@ -196,15 +201,18 @@ def strip(pictures: list[Image.Image]) -> Image.Image:
 def save_all(taken: Mapping[tuple[str, str], Image.Image], folder: Path) -> None:
     """A file for each, but those of a phone side by side."""
     for (name, look), picture in taken.items():
-        if look != "phone":
+        if look != "phone" and (name, look) != ("dashboard-image", "light"):  # the dark one shows the same
             save(picture, folder / f"{name}-{look}.webp")
     for name, members in STRIPS.items():
         save(strip([taken[member, "phone"] for member in members]), folder / f"{name}.webp")
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """As WebP: flat colours stay flat, letters stay sharp."""
-    picture.convert("RGB").save(path, "WEBP", quality=82, method=6)
+    """As WebP, as good as fits."""
+    for quality in (82, 70, 55, 40):
+        picture.convert("RGB").save(path, "WEBP", quality=quality, method=6)
+        if path.stat().st_size <= LARGEST:
+            break
     print(f"{path}: {picture.width} x {picture.height}, {path.stat().st_size / 1000:.0f} kB", file=sys.stderr)
 
 

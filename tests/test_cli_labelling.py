@@ -129,6 +129,48 @@ def test_password_token_budget_and_classes(run: Run, scans: Path, monkeypatch: p
     assert run("budget", "scans", "none")[1].endswith("no limit\n")
 
 
+def test_lists_and_counts_of_items_agree_and_say_what_is_kept_apart(run: Run, scans: Path) -> None:
+    with Project.open(scans) as project:
+        reserved, ids = project.next_audit(ROWS), project.ids
+        project.tell(ids[:30], [truth(row) for row in range(1, 31)], "imported")
+        project.hold_out(ids[:30])
+        free, kept = project.candidates().ids, set(reserved) - set(ids[:30])
+    counted = run("items", "scans")[1].splitlines()
+    assert counted[:3] == [
+        f"{ROWS - 30}\tfree\tof these {len(kept)} reserved",
+        "0\tpending",
+        "30\tlabelled\tof these 30 held out",
+    ]
+    assert len(run("items", "scans", "--state", "free")[1].splitlines()) == ROWS - 30
+    assert run("items", "scans", "--state", "free", "--part", "pool")[1].splitlines() == list(free)
+    assert set(json.loads(run("items", "scans", "--state", "free", "--part", "audit", "--json")[1])) == kept
+    assert run("items", "scans", "--state", "labelled", "--part", "held-out")[1].splitlines() == list(ids[:30])
+    code, _, err = run("items", "scans", "--part", "pool")
+    assert code == 2
+    assert "--part belongs to --state" in err
+
+
+def test_a_report_is_written_where_it_is_wanted(run: Run, scans: Path) -> None:
+    taught(run, scans)
+    assert run("report", "scans")[1] == "wrote scans/report.html\n"
+    assert json.loads(run("report", "scans", "--out", "of scans.html", "--json")[1]) == {"file": "of scans.html"}
+    page = Path("of scans.html").read_text(encoding="utf-8")
+    assert "asktell report scans --out &#39;of scans.html&#39; --json" in page
+    assert "asktell new scans --features digits.npy --classes 0,1,2,3,4,5,6,7,8,9 --json" in page
+    with Project.open(scans) as project:
+        (training,) = project.trainings
+        assert training.model is not None
+        assert training.model[:12] in page
+    assert "cannot be written" in fails(run, "report", "scans", "--out", "no/where.html")
+
+
+def test_commands_stand_in_groups(run: Run) -> None:
+    shown = run("--help")[1]
+    places = [shown.index(f"─ {group} ─") for group in ("Projects", "Running", "Results", "Experiments")]
+    assert places == sorted(places)
+    assert "─ Commands ─" not in shown
+
+
 def test_from_labels_to_predictions(run: Run, scans: Path) -> None:
     taught(run, scans)
     assert "wrote 240 items" in run("export", "scans", "--out", "all.csv")[1]

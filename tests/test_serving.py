@@ -99,10 +99,27 @@ def test_a_worker_that_dies_is_started_again_and_one_whose_server_dies_ends(note
         first = worker_of(notes)
         os.kill(first, signal.SIGKILL)
         wait(lambda: worker_of(notes) != first)
+    before = worker_of(notes)
     with served(notes) as (server, _):
-        before = worker_of(notes)
         wait(lambda: worker_of(notes) != before)
         worker = worker_of(notes)
         server.kill()
         server.wait()
         wait(lambda: not Path(f"/proc/{worker}").exists())
+
+
+def test_what_a_killed_server_took_the_next_one_knows_again(notes: Path) -> None:
+    token, told = asktell("token", str(notes)).strip(), {"receipt": "receipt-1", "item": "animal-0", "label": "animal"}
+    undone = {"receipt": "receipt-2", "item": "animal-0"}
+    with served(notes) as (server, address):
+        assert call(address, token, "/api/answers", told)["recorded"]
+        server.kill()
+        server.wait()
+    with served(notes) as (_, address):
+        assert not call(address, token, "/api/answers", told)["recorded"]
+        call(address, token, "/api/undo", undone)
+        assert not call(address, token, "/api/answers", told)["recorded"]
+        assert call(address, token, "/api/undo", undone)["item"] == "animal-0"
+        assert call(address, token, "/api/status")["progress"]["spent"] == 0
+    with Project.open(notes) as project:
+        assert [answer.stands for answer in project.annotations("animal-0")] == [False]

@@ -158,11 +158,12 @@ def test_a_head_is_restored_from_its_description_and_weights(fitted: MCDropout, 
 
 
 def test_small_images_are_restored() -> None:
-    learner = SmallImages(Scale(torch.tensor([0.3]), torch.tensor([2.0])), 12, steps=1, batch=2, passes=1)
     rows = TensorRows(torch.rand(4, 144, generator=generator()))
+    learner = SmallImages(Scale.of(rows, 1), 12, steps=1, batch=2, passes=1)
     found = learner.fit(Round(0, ("a", "b"), rows, torch.tensor([0, 1, 0, 1])), generator=generator())
     again = restored(described(learner), 2, found.weights())
     assert torch.equal(again.predict(rows), found.predict(rows))
+    assert model_id(again) == model_id(found)
 
 
 def test_every_kind_has_a_description() -> None:

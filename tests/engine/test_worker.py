@@ -211,6 +211,31 @@ def test_audit_answers_are_judged_when_they_come(make: Make, enter: Enter, answe
     assert len(project.trainings) == count
 
 
+def test_every_model_is_judged_however_fast_answers_come(
+    make: Make, enter: Enter, answer: Answer, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, fit = make(queue=60, retrain_every=10), learners.quick(()).fit
+    test = digits.ids[300:]
+    project.tell(test, [digits.truth[id_] for id_ in test], "imported")
+    project.hold_out(test)
+    worker = enter(project)
+    worker.work()
+    answer(project, 10)
+
+    def slow(self: object, *args: Any, **kwargs: Any) -> Any:
+        """While it fits, enough answers come for the next training."""
+        if len(project.trainings) < 4:
+            answer(project, 10)
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(type(learners.quick(())), "fit", slow)
+    worker.work()
+    assert [training.n_labelled for training in project.trainings] == [10, 20, 30, 40, 50]
+    for training in project.trainings:
+        assert training.report["held_out"]["n"] == 100  # type: ignore[index]
+        assert "advice" in training.report
+
+
 def test_held_out_items_are_never_learnt_nor_asked(make: Make, enter: Enter, answer: Answer, digits: Digits) -> None:
     project = make(queue=30, learner=learner("spying"))
     test = digits.ids[:200]

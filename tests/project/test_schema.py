@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event, text
 from asktell.errors import ProjectError
 from asktell.project import ItemPart, ItemState, Project, migrations
 from asktell.project.migrations import Migration
-from asktell.project.schema import FIRST, SECOND, QuestionState, Reason
+from asktell.project.schema import FIRST, SECOND, THIRD, QuestionState, Reason
 from asktell.types import SKIP, Audit, Budget, Candidates, Query
 
 OURS = [migration.name for migration in migrations.MIGRATIONS]
@@ -43,20 +43,23 @@ def test_annotations_are_append_only_even_for_sql(raw: sqlite3.Connection, chang
         raw.execute(change)
 
 
-@pytest.mark.parametrize("table", ["retraction", "flag"])
+@pytest.mark.parametrize("table", ["retraction", "flag", "receipt"])
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE {0} SET number = 7",
+        "UPDATE {0} SET {1} = 7",
         "DELETE FROM {0}",
         "REPLACE INTO {0} SELECT * FROM {0}",
     ],
 )
-def test_so_are_retractions_and_flags(project: Project, raw: sqlite3.Connection, table: str, change: str) -> None:
+def test_so_are_retractions_flags_and_receipts(
+    project: Project, raw: sqlite3.Connection, table: str, change: str
+) -> None:
     project.flag("a", "ann")
-    project.take_back("ann")
+    project.take_back("ann", receipt="r-1")
+    change = change.format(table, "item" if table == "receipt" else "number")
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        raw.execute(change.format(table))
+        raw.execute(change)
 
 
 def test_no_answer_is_taken_back_twice(project: Project, raw: sqlite3.Connection) -> None:
@@ -81,6 +84,9 @@ def test_no_answer_is_taken_back_twice(project: Project, raw: sqlite3.Connection
         "INSERT INTO content VALUES (99, 'of no item')",
         "INSERT INTO retraction (annotation, reason, created) VALUES (1, 'a whim', 'now')",
         "INSERT INTO retraction (annotation, reason, created) VALUES (99, 'taken back', 'now')",
+        "INSERT INTO receipt VALUES ('ann', 'r-1', 99, NULL)",
+        "INSERT INTO receipt VALUES ('ann', 'r-1', 1, 99)",
+        "INSERT INTO receipt VALUES ('ann', 'r-1', 1, 1), ('ann', 'r-1', 2, 1)",
         "INSERT INTO item (id) VALUES ('a')",
         "INSERT INTO item (id, state) VALUES (x'00', 'free')",  # STRICT: no blobs where text belongs
         "INSERT INTO class (name) VALUES ('owl')",
@@ -195,8 +201,8 @@ def test_a_project_of_a_newer_asktell_is_refused(project: Project, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("statements", "digest"),
-    [(FIRST, "214ac14416fba901"), (SECOND, "9f17aa18a1b4817b")],
-    ids=["first", "second"],
+    [(FIRST, "214ac14416fba901"), (SECOND, "9f17aa18a1b4817b"), (THIRD, "6a02d914d9384229")],
+    ids=["first", "second", "third"],
 )
 def test_migrations_are_never_edited(statements: tuple[str, ...], digest: str) -> None:
     assert sha256("\0".join(statements).encode()).hexdigest()[:16] == digest

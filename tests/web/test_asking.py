@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from asktell.errors import ConflictError
 from asktell.project import Project
+from asktell.project.catalogue import Catalogue
 from asktell.types import SKIP, Query
 from asktell.web.asking import AUDIT_EVERY, STOCK, Asking, End, arrange, audits_due, is_audit_due
-from asktell.web.catalogue import Catalogue
 
 Make = Callable[..., Path]
 BALD: dict[str, object] = {"name": "bald", "parameters": {}, "inner": None}

@@ -3,13 +3,10 @@
 Skipped without Playwright or Chromium; with BROWSER=1 in the environment, that fails instead.
 """
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +16,17 @@ from PIL import Image
 from asktell.project import Project
 from asktell.types import Training
 
-PASSWORD = "wrens in the hedge"  # as in conftest
+from .browsing import Page, answer, browsing, count, need_browser, settled, sign_in
+
 CODE = "import sys; from asktell.web import serve; serve(sys.argv[1], port=0, ready=lambda at: print(at, flush=True))"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
-MISSING = "" if CHROMIUM and find_spec("playwright") else "a browser test needs Chromium and pip install playwright"
 Make = Callable[..., Path]
-Page = Any
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
 def needed() -> None:
-    if MISSING and os.environ.get("BROWSER") == "1":
-        pytest.fail(MISSING)
-    if MISSING:
-        pytest.skip(MISSING)
+    need_browser()
 
 
 @pytest.fixture
@@ -69,50 +57,6 @@ def serving(folder: Path) -> Iterator[str]:
         process.terminate()
         process.wait(20)
         process.stdout.close()
-
-
-@contextmanager
-def browsing(at: str, *, expect: tuple[str, ...] = (), **options: object) -> Iterator[Page]:
-    """A page of a new browser; in the end, no error was on its console and no request went elsewhere."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
-        page.set_default_timeout(20_000)
-        said: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(f"error: {error}"))
-        page.on("request", lambda request: asked.append(request.url))
-        yield page
-        browser.close()
-    assert [line for line in said if not any(part in line for part in expect)] == []
-    assert [url for url in asked if not url.startswith((at + "/", "data:", "blob:"))] == []
-
-
-def sign_in(page: Page, at: str) -> None:
-    page.goto(at)
-    page.fill("#name", "ann")
-    page.keyboard.press("Tab")
-    page.keyboard.type(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#item > *")
-
-
-def count(page: Page, expected: str) -> None:
-    page.wait_for_function("expected => document.getElementById('count').textContent === expected", arg=expected)
-
-
-def answer(page: Page, key: str) -> None:
-    """As soon as there is a question."""
-    page.wait_for_selector(f"[data-key='{key}']:enabled")
-    page.keyboard.press(key)
-
-
-def settled(page: Page) -> None:
-    """Nothing is on its way any more."""
-    page.wait_for_function("() => Object.keys(localStorage).every(key => !key.includes(':unsent:'))")
 
 
 def press_and_look(page: Page, key: str) -> tuple[str, str]:

@@ -328,8 +328,8 @@ def test_labels_by_class_leave_the_test_set_out_and_follow_a_merge(ann: TestClie
     page = ann.get("/dashboard").text
     bars = re.findall(r'<span class="name">(\w+)</span>.*?<span class="number">(\d+)</span>', page, re.DOTALL)
     assert bars == [("owl", "3"), ("hawk", "0")]
-    assert "3 labelled" in page
-    assert "1 held out" in page
+    assert "3&nbsp;labelled" in page
+    assert "1&nbsp;held&nbsp;out" in page
 
 
 def test_signs_that_say_the_same_are_said_once(ann: TestClient, project: Project) -> None:

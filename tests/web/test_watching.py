@@ -58,7 +58,7 @@ def test_what_people_are_told(worker: Worker, kind: str) -> None:
 def test_a_failure_is_told_with_its_message_and_that_nothing_is_lost() -> None:
     said = notice(Worker("failed", "It did not fit."), HERE, 0.0)
     assert said.detail == "It did not fit."
-    assert "answers are saved" in said.sentence
+    assert "Answers that were taken are saved" in said.sentence
 
 
 def test_a_worker_that_lives_is_not_gone() -> None:

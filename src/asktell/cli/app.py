@@ -8,7 +8,8 @@ import typer
 import asktell
 from asktell.cli import completion, experiment, figure, labelling, project
 from asktell.cli.files import read_classes, read_ids
-from asktell.cli.words import Folder, Json, exactly_one
+from asktell.cli.words import EXPERIMENTS, PROJECTS, RESULTS, RUNNING, Folder, Json, exactly_one
+from asktell.project import ItemPart, ItemState
 from asktell.project.files import Format
 from asktell.types import SKIP
 
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.add_typer(experiment.app, name="experiment")
+app.add_typer(experiment.app, name="experiment", rich_help_panel=EXPERIMENTS)
 
 _Column = Annotated[
     str | None,
@@ -42,7 +43,7 @@ def root(
     """Options of `asktell` itself."""
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def init(
     folder: Folder,
     items: Annotated[
@@ -66,7 +67,7 @@ def init(
     project.init(folder, read_ids(items, id_column), names, seed, budget, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def items(
     folder: Folder,
     add: Annotated[Path | None, typer.Option(help="New items: a file of ids, as for init.")] = None,
@@ -74,17 +75,27 @@ def items(
     release_skipped: Annotated[
         bool, typer.Option("--release-skipped", help="Let all skipped items be asked again.")
     ] = False,
-    state: Annotated[project.State | None, typer.Option(help="Print the ids in this state, one a line.")] = None,
+    state: Annotated[ItemState | None, typer.Option(help="Print the ids in this state, one a line.")] = None,
+    part: Annotated[
+        ItemPart | None, typer.Option(help="With --state: of this part only; pool is what strategies may ask.")
+    ] = None,
     id_column: _Column = None,
     as_json: Json = False,
 ) -> None:
     """Count or list items by state, add some, withdraw some, or release the skipped ones.
 
+    Counts and lists are of all items: of the pool that strategies ask from, reserved
+    for the audit, and held out. Without --state the counts say how many of each.
+
     Example: asktell items birds --state pending
+
+    Example: asktell items birds --state free --part pool
     """
     wanted = {"--add": add is not None, "--withdraw": withdraw is not None, "--release-skipped": release_skipped}
     if any(wanted.values()):
         exactly_one({**wanted, "--state": state is not None})
+    if part is not None and state is None:
+        raise typer.BadParameter("--part belongs to --state")
     if add is not None:
         project.add_items(folder, add, id_column, as_json)
     elif withdraw is not None:
@@ -92,10 +103,10 @@ def items(
     elif release_skipped:
         project.release_skipped(folder, as_json)
     else:
-        project.list_items(folder, state, as_json)
+        project.list_items(folder, state, part, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RUNNING)
 def ask(
     folder: Folder,
     strategy: Annotated[
@@ -145,7 +156,7 @@ def ask(
     ask_(folder, asking, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RUNNING)
 def tell(
     folder: Folder,
     annotator: Annotated[str, typer.Option(envvar="ASKTELL_ANNOTATOR", help="Who answered.")],
@@ -184,7 +195,7 @@ def tell(
     project.tell(folder, telling, annotator, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def status(folder: Folder = Path(), as_json: Json = False) -> None:
     """What a project holds: items by state, labels by class, budget, queries.
 
@@ -193,7 +204,7 @@ def status(folder: Folder = Path(), as_json: Json = False) -> None:
     project.status(folder, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def labels(
     folder: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, id to class.")] = False,
@@ -211,7 +222,7 @@ def labels(
     project.labels(folder, Format.CSV if as_csv else None, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def backup(
     folder: Folder,
     file: Annotated[Path, typer.Argument(help="The copy; it must not exist yet.")],
@@ -224,7 +235,7 @@ def backup(
     project.backup(folder, file, as_json)
 
 
-app.command(help=figure.HELP)(figure.figure)
+app.command(help=figure.HELP, rich_help_panel=EXPERIMENTS)(figure.figure)
 app.add_typer(labelling.app)
 
 

@@ -2,13 +2,13 @@
 
 import shlex
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from asktell.cli import completion
+from asktell.cli.words import command
 
 app = typer.Typer(
     help="Experiments with a simulated oracle: which strategy saves how many labels.", no_args_is_help=True
@@ -93,7 +93,7 @@ def run(
     if rounds is not None:
         chosen = replace(chosen, rounds=rounds)
     cells = grid.plan(chosen, _names(strategies) or chosen.strategies, _numbers(seeds) or chosen.seeds, out)
-    grid.record_command(out, shlex.join(["asktell", *sys.argv[1:]]))
+    grid.record_command(out, command())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with watching(cells) as watcher:

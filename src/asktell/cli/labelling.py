@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from asktell.cli import completion, running
+from asktell.cli import completion, report, running
 from asktell.cli.files import read_classes
-from asktell.cli.words import Folder, Json, exactly_one
+from asktell.cli.words import PROJECTS, RESULTS, RUNNING, Folder, Json, exactly_one, made_by
 
 app = typer.Typer()
 classes_app = typer.Typer(no_args_is_help=True, help="Add, rename and merge the classes of a project.")
-app.add_typer(classes_app, name="classes")
+app.add_typer(classes_app, name="classes", rich_help_panel=PROJECTS)
 
 _LabelsAre = Annotated[
     Literal["known", "test"],
@@ -20,7 +20,7 @@ _LabelsAre = Annotated[
 _Drop = Annotated[bool, typer.Option("--drop-duplicates", help="Leave out items with the content of an earlier one.")]
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def new(
     folder: Folder,
     images: Annotated[Path | None, typer.Option(help="A folder of images, sub-folders included.")] = None,
@@ -85,14 +85,14 @@ def new(
     else:
         origin = Origin("features", features or Path(), None, id_column, label_column)
     named = read_classes(classes, classes_file) if classes or classes_file else []
-    told = {"strategy": _strategy(strategy), "embedder": embedder, "learner": learner}
+    told = {"strategy": _strategy(strategy), "embedder": embedder, "learner": learner, "made_by": made_by()}
     settings = {name: value for name, value in told.items() if value is not None}
     founding.new(
         folder, founding.Founding(origin, named, labels_are, seed, budget, audit, drop_duplicates, settings), as_json
     )
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def sample(
     name: Annotated[Literal["bbc-news", "mnist"], typer.Argument(help="Texts, or images.")],
     path: Annotated[Path, typer.Argument(help="The table, or the folder of images; must not exist yet.")],
@@ -111,7 +111,7 @@ def sample(
     typer.echo(f"{path}: {items:,} items, {test:,} of them with labels; the labels of the others are in {answers}")
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def add(
     folder: Folder,
     table: Annotated[
@@ -132,7 +132,7 @@ def add(
     founding.add(folder, table, labels_are, drop_duplicates, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=RUNNING)
 def serve(
     folder: Folder,
     host: Annotated[str, typer.Option(help="Where to listen; anything but loopback needs --expose.")] = "127.0.0.1",
@@ -150,7 +150,7 @@ def serve(
     running.serve(folder, host, port, name or [], expose, not no_worker)
 
 
-@app.command()
+@app.command(rich_help_panel=RUNNING)
 def worker(folder: Folder) -> None:
     """Embed, train and ask for a project until stopped: the half of serve without a page.
 
@@ -159,7 +159,7 @@ def worker(folder: Folder) -> None:
     running.worker(folder)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def export(
     folder: Folder,
     out: Annotated[Path | None, typer.Option(help="A .csv, .jsonl or .parquet file of all items.")] = None,
@@ -180,7 +180,23 @@ def export(
         running.export_model(folder, model, as_json)
 
 
-@app.command()
+@app.command("report", rich_help_panel=RESULTS)
+def report_(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="The file. Default: report.html in the project's folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a page about a project that needs nothing else to be read: for whoever was not there.
+
+    The learning curve with its interval, the audit, labels by class and answers by
+    annotator, what each strategy asked, the advice on stopping, versions, commands.
+
+    Example: asktell report birds --out birds.html
+    """
+    report.report(folder, out, as_json)
+
+
+@app.command(rich_help_panel=RESULTS)
 def predict(
     folder: Folder,
     data: Annotated[Path, typer.Argument(help="New data of the project's kind: folder, table, features.")],
@@ -196,7 +212,7 @@ def predict(
     running.predict(folder, data, out, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def password(
     folder: Folder,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read it from standard input instead of asking.")] = False,
@@ -214,7 +230,7 @@ def password(
     running.change_password(folder, told, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def token(folder: Folder, as_json: Json = False) -> None:
     """Make a token with which programs may use the server, and print it; the one before ends.
 
@@ -223,7 +239,7 @@ def token(folder: Folder, as_json: Json = False) -> None:
     running.new_token(folder, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def settings(
     folder: Folder,
     name: Annotated[str | None, typer.Argument(help="Which one to change. Default: print all.")] = None,
@@ -244,7 +260,7 @@ def settings(
         running.change_setting(folder, name, value)
 
 
-@app.command("fold-in")
+@app.command("fold-in", rich_help_panel=RUNNING)
 def fold_in(folder: Folder, as_json: Json = False) -> None:
     """Let the audited items train: they measure accuracy no more.
 
@@ -253,7 +269,7 @@ def fold_in(folder: Folder, as_json: Json = False) -> None:
     running.fold_in(folder, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PROJECTS)
 def budget(
     folder: Folder,
     limit: Annotated[str, typer.Argument(metavar="N|none", help="How many labels may be bought in all.")],

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -12,18 +12,10 @@ from rich.table import Table
 
 from asktell.cli.files import read_ids
 from asktell.errors import ProjectError
-from asktell.project import Project, Status, files
+from asktell.project import ItemPart, ItemState, Project, Status, files
+from asktell.project.catalogue import Catalogue
 from asktell.project.files import Answer, Format
 from asktell.types import SKIP, Skip
-
-
-class State(StrEnum):
-    """The states whose items can be listed."""
-
-    FREE = "free"
-    PENDING = "pending"
-    LABELLED = "labelled"
-    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
@@ -57,16 +49,16 @@ def init(folder: Path, ids: list[str], classes: list[str], seed: int, budget: in
         typer.echo(f"{folder}: a project with {found.items:,} items and {len(classes):,} classes")
 
 
-def list_items(folder: Path, state: State | None, as_json: bool) -> None:
-    """Print how many items there are by state, or the ids in one state."""
+def list_items(folder: Path, state: ItemState | None, part: ItemPart | None, as_json: bool) -> None:
+    """Print how many items there are by state, or the ids in one state, of all parts or one."""
     with Project.open(folder) as project:
-        found = dict(project.status().states) if state is None else _in_state(project, state)
-    if as_json:
-        print_json(found)
-    elif isinstance(found, dict):
-        typer.echo("\n".join(f"{count}\t{name}" for name, count in found.items()))
+        found = project.status() if state is None else _in_state(project, state, part)
+    if isinstance(found, tuple):
+        print_json(found) if as_json else typer.echo("".join(f"{id_}\n" for id_ in found), nl=False)
+    elif as_json:
+        print_json(dict(found.states))
     else:
-        typer.echo("".join(f"{id_}\n" for id_ in found), nl=False)
+        typer.echo("\n".join(_with_parts(found, state) for state in found.states))
 
 
 def add_items(folder: Path, file: Path, column: str | None, as_json: bool) -> None:
@@ -99,7 +91,7 @@ def tell(folder: Path, telling: Telling, annotator: str, as_json: bool) -> None:
     if as_json:
         print_json({"answers": len(answers), "skipped": skipped, "status": _document(found)})
     else:
-        pending = found.states[State.PENDING]
+        pending = found.states[ItemState.PENDING]
         typer.echo(f"answers recorded: {len(answers):,}, of them skipped: {skipped:,}; still pending: {pending:,}")
 
 
@@ -128,13 +120,16 @@ def backup(folder: Path, target: Path, as_json: bool) -> None:
         typer.echo(f"wrote {target}; asktell status {target} shows what it holds")
 
 
-def _in_state(project: Project, state: State) -> tuple[str, ...]:
-    if state is State.SKIPPED:
-        return project.skipped
-    snapshot = project.candidates()
-    if state is State.LABELLED:
-        return snapshot.labelled_ids
-    return snapshot.ids if state is State.FREE else snapshot.pending_ids
+def _in_state(project: Project, state: ItemState, part: ItemPart | None) -> tuple[str, ...]:
+    with closing(Catalogue(project.path)) as catalogue:
+        return catalogue.ids(state, part)
+
+
+def _with_parts(found: Status, state: str) -> str:
+    """How many items are in a state, and how many of them are not for strategies to ask."""
+    apart = {"reserved": found.audit.get(state, 0), "held out": found.held_out.get(state, 0)}
+    told = ", ".join(f"{count} {name}" for name, count in apart.items() if count)
+    return f"{found.states[state]}\t{state}" + (f"\tof these {told}" if told else "")
 
 
 def _change(folder: Path, change: Callable[[Project], None], done: str, as_json: bool) -> None:
@@ -144,7 +139,7 @@ def _change(folder: Path, change: Callable[[Project], None], done: str, as_json:
     if as_json:
         print_json(_document(found))
     else:
-        typer.echo(f"{done}; {found.states[State.FREE]:,} of {found.items:,} items are free")
+        typer.echo(f"{done}; {found.states[ItemState.FREE]:,} of {found.items:,} items are free")
 
 
 def _read(project: Project, telling: Telling) -> list[Answer]:

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ import typer
 from asktell.cli.project import print_json
 from asktell.errors import ProjectError
 from asktell.project import Project
+from asktell.writing import write_whole
 
 PAUSES: Final = (1, 2, 5, 15, 60)
 """Seconds before a worker that died is started again; the last is for all further times."""
@@ -189,6 +191,7 @@ def _keep_alive(folder: Path, over: threading.Event) -> None:
     died = 0
     while not over.is_set():
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+        _announce(folder, process.pid)
         while process.poll() is None and not over.wait(0.2):
             pass
         if process.poll() is None:
@@ -197,6 +200,19 @@ def _keep_alive(folder: Path, over: threading.Event) -> None:
             typer.echo(f"asktell: the worker ended ({process.returncode}); it is started again", err=True)
             over.wait(PAUSES[min(died, len(PAUSES) - 1)])
             died += 1
+
+
+def _announce(folder: Path, pid: int) -> None:
+    """Say for a worker that starts what it cannot say yet: without, the page says for seconds that none works."""
+    from asktell.web.watching import FILE, is_gone, read_worker
+
+    known = read_worker(folder)
+    if known.state not in ("absent", "unreadable", "stopped") and not is_gone(known, time.time()):
+        return  # another one works: this one will be refused
+    message = "The worker is up in some seconds; until then questions come at random."
+    told = {"pid": pid, "state": "starting", "message": message, "since": time.time(), "beat": time.time()}
+    with suppress(OSError):  # as long as the worker's own, which is written over it where the disk is full
+        write_whole(folder / FILE, json.dumps(told).encode().ljust(4096))
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -39,6 +39,7 @@ class Duties:
         self._reserved: frozenset[str] = frozenset()
         self._lesson: Lesson | None = None
         self._predicting: Predicting | None = None
+        self._is_untried = False
 
     def in_order(self) -> tuple[tuple[str, Duty], ...]:
         """Names, as errors call them, and what to call."""
@@ -46,10 +47,10 @@ class Duties:
             ("setting up", self.set_up),
             ("embedding", self.embed_first),
             ("asking", self.ask_early),
+            ("evaluating", self.evaluate),
             ("training", self.train),
             ("asking", self.ask),
             ("predicting", self.predict),
-            ("evaluating", self.evaluate),
             ("embedding", self.embed),
         )
 
@@ -65,6 +66,7 @@ class Duties:
         self._bulletin.tell("embedding", "Getting ready")
         self._at = standing.set_up(self._project, told)
         self._judged, self._predicting = (), None
+        self._is_untried = self._at.model is not None and not self._at.has_predicted()
         return True
 
     def embed_first(self) -> bool:
@@ -89,9 +91,9 @@ class Duties:
     # Learning ----------------------------------------------------------------------------------------------------
 
     def train(self) -> bool:
-        """Train if there is a reason, and once the model before has predicted."""
+        """Train if there is a reason, and once the model before has predicted: else nobody knew how good that was."""
         at = self._at
-        if at is None or self._predicting is not None:
+        if at is None or self._is_untried or self._predicting is not None:
             return False
         self._lesson = lesson = self._to_learn(at)
         learnt = None if at.model is None else at.model.lesson
@@ -104,6 +106,7 @@ class Duties:
         self._bulletin.tell("training", f"Training on {len(lesson.labels)} labels: {reason}")
         at.model = Trainer(self._project, at.items, at.settings).train(lesson, reason, at.model)
         at.training = self._project.trainings[at.model.number]
+        self._is_untried = True
         return True
 
     def _to_learn(self, at: Standing) -> Lesson:
@@ -131,7 +134,7 @@ class Duties:
 
     def predict(self) -> bool:
         """Predict all items with a new model, or when items have joined, and say how good that is."""
-        at = self._at
+        at, self._is_untried = self._at, False
         if at is None or at.model is None or at.training is None:
             return False
         if at.has_predicted() and "advice" in at.training.report:
@@ -154,11 +157,11 @@ class Duties:
         if self._predicting is None:
             ids, generator = at.items.ids, derive(self._project.seed, "predictions")
             self._predicting = Predicting(model, ids, at.items.inputs(ids), at.settings.draws, generator)
-        under_way = self._predicting
+        under_way, self._predicting = self._predicting, None  # what fails is begun anew
         self._bulletin.tell("training", "Predicting all items", under_way.done, len(under_way.found))
         if not under_way.advance(PIECE):
+            self._predicting = under_way
             return None
-        self._predicting = None
         predictions.write(self._project.folder, under_way.found, now())
         return under_way.found
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,6 +15,7 @@ from asktell.engine.listing import Prediction, Row, rows
 from asktell.engine.predictions import arrow
 from asktell.errors import ProjectError
 from asktell.project import Project
+from asktell.spreadsheets import safe_cell
 from asktell.writing import write_whole
 
 FORMATS: Final = (".csv", ".jsonl", ".parquet")
@@ -27,8 +27,6 @@ _COLUMNS: Final = (
 )  # fmt: skip
 _WHOLE: Final = ("answers", "query", "rank")
 _REAL: Final = ("score", "probability", "entropy", "bald")
-_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-_FORMULA: Final = "=+-@\t\r\n＝＋－＠"
 
 
 def export(project: Project, path: Path, *, labelled_only: bool = False) -> int:
@@ -50,9 +48,9 @@ def as_csv(listed: Iterable[Row], classes: Sequence[str]) -> Iterator[str]:
     """Pieces of a table that no spreadsheet runs: text that looks like a formula gets a quote before it."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow([safe(name) for name in _header(classes)])
+    writer.writerow([safe_cell(name) for name in _header(classes)])
     for number, row in enumerate(listed, start=1):
-        writer.writerow([safe(cell) for cell in _cells(row, classes).values()])
+        writer.writerow([safe_cell(cell) for cell in _cells(row, classes).values()])
         if number % _BLOCK == 0:
             yield _emptied(written)
     yield _emptied(written)
@@ -62,18 +60,6 @@ def as_jsonl(listed: Iterable[Row]) -> Iterator[str]:
     """One JSON object a line, with nested answers and reasons."""
     for row in listed:
         yield json.dumps(_document(row), ensure_ascii=False) + "\n"
-
-
-def safe(cell: object) -> object:
-    """A cell that a spreadsheet takes for what it is: numbers stay numbers, and no text is taken for a formula.
-
-    >>> safe("=1+1"), safe("-4.5"), safe(-4.5), safe("owl"), safe(" @x")
-    ("'=1+1", '-4.5', -4.5, 'owl', "' @x")
-    """
-    if not isinstance(cell, str) or _NUMBER.fullmatch(cell):
-        return cell
-    starts = cell[:1] + cell.lstrip()[:1]
-    return "'" + cell if any(sign in _FORMULA for sign in starts) else cell
 
 
 def export_model(project: Project, folder: Path) -> Path:

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,9 @@ _log = logging.getLogger(__name__)
 STATES: Final = ("embedding", "training", "asking", "waiting", "stopped", "failed")
 BEAT: Final = 5.0
 """Seconds between two signs of life."""
+ROOM: Final = 4096
+"""Bytes that worker.json takes, so that any other words fit into the same place."""
+_DIGITS: Final = 12
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Doing:
 class Bulletin:
     """worker.json: written whole at every change of state, and every few seconds as a sign of life.
 
-    It only informs: where it cannot be written (a full disk), that is logged and the work goes on.
+    Where no new file can be made (a full disk, a folder that must not be changed), the old one is written over. It
+    only informs: where that cannot be either, it is logged and the work goes on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,8 +82,16 @@ class Bulletin:
                 self._write()
 
     def _write(self) -> None:
+        told = _told(self._doing)
         try:
-            write_whole(self._path, json.dumps(asdict(self._doing)).encode())
+            write_whole(self._path, told)
+        except OSError:
+            self._write_over(told)
+
+    def _write_over(self, told: bytes) -> None:
+        try:
+            with self._path.open("r+b", buffering=0) as file:
+                file.write(told)
         except OSError as error:
             _log.warning("%s cannot be written: %s", self._path, error)
 
@@ -92,6 +104,15 @@ def read(folder: Path) -> Doing | None:
         return None
 
 
+def sweep(folder: Path) -> None:
+    """Remove what workers that were killed had written half: nobody else writes under these names."""
+    names = (files.STATE, files.PREDICTIONS, files.PREDICTED, files.SUMMARY, files.STOP_SET)
+    left = [partial for name in names for partial in folder.glob(f".{name}.*.partial")]
+    for partial in left + list((folder / files.EMBEDDINGS).glob(".*.partial")):
+        with suppress(OSError):
+            partial.unlink()
+
+
 @contextmanager
 def the_only_one(folder: Path) -> Iterator[None]:
     """Hold the project's worker lock, which ends with the process however that ends.
@@ -100,22 +121,36 @@ def the_only_one(folder: Path) -> Iterator[None]:
     """
     path = folder / files.LOCK
     try:
-        file = path.open("a+", encoding="ascii")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise ProjectError(f"{path} cannot be opened ({error.strerror}); make the folder writable") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise ProjectError(
-                f"a worker (process {file.read().strip() or 'unknown'}) works on {folder} already, and one is enough; "
-                "stop that one first, or leave it to its work"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        raise ProjectError(
+            f"{path} cannot be opened ({error.strerror}); make room, and the folder writable for this user"
+        ) from error
+    try:
+        _lock(handle, folder)
+        with suppress(OSError):  # on a full disk nobody learns who holds it
+            os.pwrite(handle, f"{os.getpid():<{_DIGITS}}".encode(), 0)
         yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, _DIGITS, 0).decode("ascii", "replace").strip()
+        raise ProjectError(
+            f"a worker (process {holder or 'unknown'}) works on {folder} already, and one is enough; "
+            "stop that one first, or leave it to its work"
+        ) from None
+
+
+def _told(doing: Doing) -> bytes:
+    """As JSON, in just `ROOM` bytes; a message that is too long loses its end."""
+    while len(told := json.dumps(asdict(doing)).encode()) > ROOM:
+        doing = replace(doing, message=doing.message[: len(doing.message) // 2] + "…")
+    return told.ljust(ROOM)
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from asktell.errors import AsktellError
+from asktell.project.database import is_of_the_disk
 
 _log = logging.getLogger(__name__)
 
@@ -15,16 +16,22 @@ LONGEST_REST: Final = 600.0
 """Seconds to the next try: 2, 4, 8, ... up to ten minutes."""
 TRIES: Final = 6
 """After so many failures in a row nothing is tried again until somebody has changed the project."""
+LONGEST_REST_FROM_DISK: Final = 30.0
+"""Seconds at most to the next try after the disk refused: who makes room changes nothing that could be noticed."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A duty that failed `count` times in a row, last with `message`; `seen` is how the project stood then."""
+    """A duty that failed `count` times in a row, last with `message`; `seen` is how the project stood then.
+
+    `of_the_disk`: time alone may help, so that it is tried again for ever.
+    """
 
     count: int
     message: str
     again: float
     seen: int
+    of_the_disk: bool
 
 
 class Troubles:
@@ -38,9 +45,11 @@ class Troubles:
         """One more failure of what people call `name`; it is logged with its trace."""
         _log.error("%s failed", name, exc_info=error)
         count = self._standing[duty].count + 1 if duty in self._standing else 1
-        rest = min(FIRST_REST * 2 ** (count - 1), LONGEST_REST)
+        of_the_disk = is_of_the_disk(error)
+        longest = LONGEST_REST_FROM_DISK if of_the_disk else LONGEST_REST
+        rest = min(FIRST_REST * 2 ** min(count - 1, TRIES + 3), longest)
         message = f"{name} failed: {_told(error)}"
-        self._standing[duty] = Trouble(count, message, self._clock() + rest, seen)
+        self._standing[duty] = Trouble(count, message, self._clock() + rest, seen, of_the_disk)
         return self._standing[duty]
 
     def over(self, duty: str) -> None:
@@ -52,7 +61,8 @@ class Troubles:
         trouble = self._standing.get(duty)
         if trouble is None:
             return False
-        return self._clock() < trouble.again or (trouble.count >= TRIES and seen == trouble.seen)
+        has_given_up = trouble.count >= TRIES and not trouble.of_the_disk and seen == trouble.seen
+        return has_given_up or self._clock() < trouble.again
 
     def can_try(self, seen: int) -> bool:
         """Whether something that failed need not rest any longer."""
@@ -71,4 +81,8 @@ class Troubles:
 def _told(error: Exception) -> str:
     """In one line; errors that are meant for people need no type."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, AsktellError) else f"{type(error).__name__}: {text}"
+    if isinstance(error, AsktellError):
+        return text
+    if isinstance(error, OSError) and is_of_the_disk(error):
+        return f"{text}; free some space, or make the folder writable, and it goes on by itself"
+    return f"{type(error).__name__}: {text}"

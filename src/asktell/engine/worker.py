@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Final
 
 from asktell.engine.duties import Duties, Duty
-from asktell.engine.state import Bulletin, Doing, the_only_one
+from asktell.engine.state import Bulletin, Doing, sweep, the_only_one
 from asktell.engine.troubles import Troubles
 from asktell.errors import ProjectError
 from asktell.project import Project
@@ -51,6 +51,7 @@ class Worker:
             raise ProjectError(f"there is no project in {self._folder}; asktell new makes one")
         with ExitStack() as stack:
             stack.enter_context(the_only_one(self._folder))
+            sweep(self._folder)
             self._project = stack.enter_context(Project.open(self._folder))
             self._bulletin = stack.enter_context(Bulletin(self._folder))
             self._stack = stack.pop_all()

@@ -46,8 +46,8 @@ def append(connection: Connection, ids: Sequence[str], labels: Sequence[str | Sk
     settle(connection, list(found.values()))
 
 
-def take_back(connection: Connection, annotator: str, id_: str | None) -> str:
-    """The annotator's newest standing answer, to one item if named, no longer counts; gives the item's id.
+def take_back(connection: Connection, annotator: str, id_: str | None) -> tuple[int, str]:
+    """The annotator's newest standing answer, to one item if named, no longer counts; gives its number and its item.
 
     Raises `UnknownItemError`, and `ProjectError` if there is no such answer.
     """
@@ -59,13 +59,17 @@ def take_back(connection: Connection, annotator: str, id_: str | None) -> str:
     number, told = newest
     retractions.retract(connection, [number], Reason.TAKEN_BACK)
     settle(connection, list(items.find(connection, [told]).values()))
-    return told
+    return number, told
 
 
 def of(connection: Connection, id_: str) -> tuple[Annotation, ...]:
     """All annotations of an item, oldest first; classes under their present names. Raises `UnknownItemError`."""
+    return of_number(connection, items.find(connection, [id_])[id_].number, id_)
+
+
+def of_number(connection: Connection, number: int, id_: str) -> tuple[Annotation, ...]:
+    """The same, of an item that was found already."""
     table = schema.annotation
-    number = items.find(connection, [id_])[id_].number
     name, stands = classes.present_name(table.c.label).label("name"), schema.standing.label("stands")
     rows = connection.execute(select(table, name, stands).where(table.c.item == number).order_by(table.c.number))
     return tuple(

@@ -1,5 +1,6 @@
 """One SQLite file as a place for transactions: how it is opened, locked, and what its errors mean."""
 
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,26 @@ _MEANINGS = {
     "SQLITE_CORRUPT": "it is damaged; stop writing to it and restore a backup",
     "SQLITE_IOERR": "the disk failed to read or write it, and nothing was changed; check the disk and its free space",
 }
+
+
+_CODES = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+_ERRNOS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO))
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether an error comes from a disk that is full, must not be written, or fails: others can end that.
+
+    >>> is_of_the_disk(OSError(errno.ENOSPC, "No space left on device")), is_of_the_disk(ValueError())
+    (True, False)
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorname", "").startswith(_CODES):
+            return True
+        if isinstance(cause, OSError) and cause.errno in _ERRNOS:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 ROWS = 1_000

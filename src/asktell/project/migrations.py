@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from asktell.errors import ProjectError
 from asktell.project.database import Database
-from asktell.project.schema import FIRST, SECOND
+from asktell.project.schema import FIRST, SECOND, THIRD
 
 APPLICATION = 0x61736B74
 """What marks a SQLite file as a project of asktell: "askt"."""
@@ -31,6 +31,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration("running", SECOND),
+    Migration("receipts", THIRD),
 )
 """All migrations, oldest first; released ones are never edited, moved or dropped."""
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from asktell.project import annotations, audit, flags, held_out, questions, settings, trainings
+from asktell.project import annotations, answers, audit, flags, held_out, questions, receipts, settings, trainings
+from asktell.project.answers import Taken
 from asktell.project.database import Database
 from asktell.project.names import check_name, check_names, check_whole
-from asktell.types import Audit, Question, Training
+from asktell.types import Audit, Question, Skip, Training
 
 
 class Running:
@@ -37,16 +38,32 @@ class Running:
         with self._database.reading() as connection:
             return questions.closed(connection)
 
-    def take_back(self, annotator: str, item: str | None = None) -> str:
+    def answer(self, item: str, label: str | Skip, annotator: str, *, receipt: str, corrects: bool = False) -> Taken:
+        """The answer of a person to one item, a class name or SKIP: done once, however often it is sent.
+
+        `receipt` is an id that the sender made up, the same when it is sent again; it is kept in the same transaction,
+        for good. Where a class stands already that somebody answered meanwhile, another class replaces it and a skip
+        leaves it, unless it `corrects`: then the sender has seen it. What the annotator has said already is not said
+        twice. Raises `UnknownItemError`, `UnknownClassError`, and `ProjectError` for an item that is withdrawn or kept
+        for the audit and not asked yet, or a receipt that was given for another item.
+        """
+        annotations.check([item], [label], annotator)
+        receipts.check(receipt)
+        with self._database.writing() as connection:
+            return answers.take(connection, receipt, item, label, annotator, corrects=corrects)
+
+    def take_back(self, annotator: str, item: str | None = None, *, receipt: str | None = None) -> str:
         """Undo: the annotator's newest standing answer (to `item`, if named) no longer counts; gives the item's id.
 
         The item then stands where its other answers put it; with none left it is pending again if it was asked, else
         free. What was asked is asked again, and counts as pending. A withdrawn item stays withdrawn. The answer itself
-        is kept. Raises `UnknownItemError`, and `ProjectError` if there is nothing to take back.
+        is kept. With a `receipt`, sent again it is done once, as in `answer`. Raises `UnknownItemError`, and
+        `ProjectError` if there is nothing to take back.
         """
         check_name(annotator, "annotator")
+        receipts.check(receipt)
         with self._database.writing() as connection:
-            return annotations.take_back(connection, annotator, item)
+            return answers.take_back(connection, receipt, annotator, item)
 
     # The audit and the held-out items ----------------------------------------------------------------------------
 
@@ -92,14 +109,15 @@ class Running:
 
     # Flags -------------------------------------------------------------------------------------------------------
 
-    def flag(self, item: str, annotator: str, flagged: bool = True) -> None:
+    def flag(self, item: str, annotator: str, flagged: bool = True, *, receipt: str | None = None) -> None:
         """Mark an item as one to look at again, or take the mark off. Every change is kept; the newest decides.
 
-        Raises `UnknownItemError`.
+        With a `receipt`, sent again it is done once, as in `answer`. Raises `UnknownItemError`.
         """
         check_name(annotator, "annotator")
+        receipts.check(receipt)
         with self._database.writing() as connection:
-            flags.append(connection, item, annotator, flagged)
+            answers.flag(connection, receipt, item, annotator, flagged)
 
     @property
     def flagged(self) -> tuple[str, ...]:

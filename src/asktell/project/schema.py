@@ -136,6 +136,13 @@ retraction = table(
     column("reason", String),
     column("created", String),
 )
+receipt = table(
+    "receipt",
+    column("annotator", String),
+    column("receipt", String),
+    column("item", Integer),
+    column("annotation", Integer),
+)
 flag = table(
     "flag",
     column("number", Integer),
@@ -309,3 +316,17 @@ SECOND: tuple[str, ...] = (
     "DROP INDEX question_state",
 )
 """The second migration: what a running project needs."""
+
+THIRD: tuple[str, ...] = (
+    # What was sent under this id has been done. `annotation` is the answer that was given or taken back; NULL for a
+    # flag, and for an answer that changed nothing.
+    """CREATE TABLE receipt (
+        annotator TEXT NOT NULL CHECK (annotator <> ''),
+        receipt TEXT NOT NULL CHECK (receipt <> ''),
+        item INTEGER NOT NULL REFERENCES item (number),
+        annotation INTEGER REFERENCES annotation (number),
+        PRIMARY KEY (annotator, receipt)
+    ) STRICT, WITHOUT ROWID""",
+    *_append_only("receipt", "what was done once is not done again"),
+)
+"""The third migration: what is sent again is known again, whatever crashed meanwhile."""

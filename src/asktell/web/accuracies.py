@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asktell.accuracy import wilson
-from asktell.types import Training
+from asktell.types import Audit, Training
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,46 @@ def newest(trainings: Sequence[Training], on: str) -> Accuracy | None:
     return next((found for training in reversed(trainings) if (found := accuracy(training, on))), None)
 
 
-def curve(trainings: Sequence[Training]) -> list[dict[str, object]]:
-    """Points of the learning curve by ascending number of labels; of trainings with as many, the newest."""
-    points: dict[int, dict[str, object]] = {}
+@dataclass(frozen=True)
+class Point:
+    """The learning curve at `n` labels."""
+
+    n: int
+    held_out: Accuracy | None
+    audit: Accuracy | None
+
+
+def points(trainings: Sequence[Training]) -> tuple[Point, ...]:
+    """The learning curve by ascending number of labels; of trainings with as many, the newest."""
+    found: dict[int, Point] = {}
     for training in trainings:
-        both = {on: accuracy(training, on) for on in ("held_out", "audit")}
-        if any(both.values()):
-            told = {on: found and (found.value, found.low, found.high) for on, found in both.items()}
-            points[training.n_labelled] = {"n": training.n_labelled, **told}
-    return [points[n] for n in sorted(points)]
+        point = Point(training.n_labelled, accuracy(training, "held_out"), accuracy(training, "audit"))
+        if point.held_out or point.audit:
+            found[point.n] = point
+    return tuple(found[n] for n in sorted(found))
+
+
+def curve(trainings: Sequence[Training]) -> list[dict[str, object]]:
+    """The same as JSON: n, and (value, low, high) or null of each."""
+    return [
+        {"n": point.n, "held_out": _told(point.held_out), "audit": _told(point.audit)} for point in points(trainings)
+    ]
+
+
+def why_unmeasured(trainings: Sequence[Training], audit: Audit, held_out: int) -> str:
+    """Why there is no accuracy yet, in one sentence; `held_out`: how many items of the test set have labels.
+
+    >>> why_unmeasured([], Audit(0.0, 0, 0, 0, 0, {}), 0)
+    'Nothing measures it: no items are reserved or held out.'
+    """
+    if not audit.share and not held_out:
+        return "Nothing measures it: no items are reserved or held out."
+    if not any(training.error is None for training in trainings):
+        return "It comes with the first training."
+    if not held_out and not audit.answered:
+        return "It comes with the first answer of the audit: every tenth question."
+    return "It comes as soon as the model has predicted all items."
+
+
+def _told(found: Accuracy | None) -> tuple[float, float, float] | None:
+    return None if found is None else (found.value, found.low, found.high)

@@ -9,11 +9,11 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from asktell.errors import UnknownItemError
-from asktell.types import SKIP, Question, Training
+from asktell.project.catalogue import Entry
+from asktell.types import SKIP, Annotation, Question, Training
 from asktell.web import forms, why
 from asktell.web.accuracies import accuracy
 from asktell.web.asking import Upcoming
-from asktell.web.catalogue import Entry
 from asktell.web.desk import Desk
 from asktell.web.export import MIME, Kind, What, export
 from asktell.web.forms import MOST_QUESTIONS
@@ -79,8 +79,9 @@ def questions(desk: AtDesk, ahead: Annotated[int, Query(ge=1, le=MOST_QUESTIONS)
 def answer(desk: AtDesk, guest: Guest, sent: forms.Answer) -> forms.Answered:
     """Take an answer, once, and give the next questions."""
     label = SKIP if sent.label is None else sent.label
-    recorded = desk.answering.answer(sent.receipt, sent.item, label, _name(guest, sent.annotator))
-    return forms.Answered(**dict(batch(desk, sent.ahead)), item=sent.item, recorded=recorded)
+    taken = desk.answering.answer(sent.receipt, sent.item, label, _name(guest, sent.annotator))
+    before = None if taken.before is None else _told(taken.before)
+    return forms.Answered(**dict(batch(desk, sent.ahead)), item=sent.item, recorded=taken.recorded, before=before)
 
 
 @router.post("/undo")
@@ -93,7 +94,7 @@ def undo(desk: AtDesk, guest: Guest, sent: forms.Undo) -> forms.Answered:
 @router.post("/flags")
 def flag(desk: AtDesk, guest: Guest, sent: forms.Flag) -> forms.Listed:
     """Flag an item, or take the flag away."""
-    desk.project.flag(sent.item, _name(guest, sent.annotator), sent.flagged)
+    desk.answering.flag(sent.receipt, sent.item, _name(guest, sent.annotator), sent.flagged)
     return _listed(desk.catalogue.entry(sent.item))
 
 
@@ -223,19 +224,20 @@ def _listed(entry: Entry) -> forms.Listed:
     return forms.Listed(**vars(entry))
 
 
+def _told(told: Annotation) -> forms.Told:
+    return forms.Told(
+        number=told.number,
+        annotator=told.annotator,
+        label=None if told.label is SKIP else told.label,
+        query=told.query,
+        created=told.created,
+        stands=told.stands,
+    )
+
+
 def _whole(desk: Desk, id_: str) -> forms.Whole:
     shown, entry = desk.showing.item(id_), desk.catalogue.entry(id_)
-    answers = [
-        forms.Told(
-            number=told.number,
-            annotator=told.annotator,
-            label=None if told.label is SKIP else told.label,
-            query=told.query,
-            created=told.created,
-            stands=told.stands,
-        )
-        for told in desk.project.annotations(id_)
-    ]
+    answers = [_told(told) for told in desk.project.annotations(id_)]
     return forms.Whole(
         **vars(entry), kind=shown.kind, text=shown.text, image=shown.image, row=shown.row, answers=answers
     )

@@ -12,10 +12,11 @@ from random import Random
 from threading import Lock
 from typing import TypeVar
 
-from asktell.errors import BudgetError, ConflictError
+from asktell.errors import BudgetError, ConflictError, ProjectError
 from asktell.project import Project
+from asktell.project.catalogue import Catalogue
+from asktell.project.database import is_of_the_disk
 from asktell.types import Query, Question
-from asktell.web.catalogue import Catalogue
 
 T = TypeVar("T")
 AUDIT_EVERY = 10
@@ -102,19 +103,25 @@ class Asking:
     def __init__(self, project: Project, catalogue: Catalogue) -> None:
         self._project, self._catalogue = project, catalogue
         self._lock = Lock()
+        self._trouble: ProjectError | None = None
 
     def upcoming(self, n: int, *, stopped: bool = False) -> Upcoming:
         """The next `n` questions, or fewer; asks those of the audit that are due, and random ones where stock is low.
 
-        `stopped`: the project has decided to ask no more; what is open is still served.
+        `stopped`: the project has decided to ask no more; what is open is still served. So it is where the disk takes
+        no more questions; raises `ProjectError` if none is open then.
         """
         with self._lock:
+            self._trouble = None
             closed = self._project.n_closed_questions
             ordinary = self._project.questions(n, audit=False)
             audit, used_up = self._audit(audits_due(closed, n))
             if len(ordinary) < min(STOCK, n) and not stopped:
                 ordinary = self._restock(len(ordinary), min(STOCK, n), n)
+            trouble = self._trouble
         questions = arrange(closed, ordinary, audit, n, are_all=len(ordinary) < min(STOCK, n))
+        if trouble is not None and not questions:
+            raise trouble
         return Upcoming(questions, used_up, None if questions else self._end(stopped))
 
     def _audit(self, due: int) -> tuple[tuple[Question, ...], bool]:
@@ -140,7 +147,7 @@ class Asking:
         return self._catalogue.any_free(Random(seed_of(self._project.seed, number)))
 
     def _ask(self, strategy: str, choose: Callable[[int], tuple[str, float | None] | None]) -> bool:
-        """Record a query of one item; whether it was possible: there is an item, and the budget allows it."""
+        """Record a query of one item; whether it was possible: there is an item, and budget and disk allow it."""
         for _ in range(_ATTEMPTS):
             number = self._project.next_query
             chosen = choose(number)
@@ -151,6 +158,11 @@ class Asking:
             except ConflictError:  # the worker asked meanwhile
                 continue
             except BudgetError:
+                return False
+            except ProjectError as error:
+                if not is_of_the_disk(error):
+                    raise
+                self._trouble = error
                 return False
             return True
         return False

@@ -8,7 +8,8 @@ from asktell.project import Status
 from asktell.types import Audit, Budget, Question, Training
 from asktell.web import accuracies, why
 from asktell.web.accuracies import Accuracy
-from asktell.web.desk import Advice, Desk
+from asktell.web.advice import Advice
+from asktell.web.desk import Desk
 from asktell.web.showing import Shown
 from asktell.web.watching import Notice
 
@@ -54,6 +55,7 @@ class Board:
     held_out: Accuracy | None
     audited: Accuracy | None
     curve: str
+    unmeasured: str
     advice: Advice | None
     stops_itself: bool
     balance: tuple[Share, ...]
@@ -83,7 +85,7 @@ class Board:
 def board(desk: Desk) -> Board:
     """The dashboard as of now."""
     project, summary = desk.project, desk.document(SUMMARY)
-    status, trainings = project.status(), project.trainings
+    status, trainings, audit = project.status(), project.trainings, project.audit
     return Board(
         worker=desk.notice(),
         status=status,
@@ -92,19 +94,25 @@ def board(desk: Desk) -> Board:
         held_out=accuracies.newest(trainings, "held_out"),
         audited=accuracies.newest(trainings, "audit"),
         curve=json.dumps(accuracies.curve(trainings)),
+        unmeasured=accuracies.why_unmeasured(trainings, audit, status.held_out["labelled"]),
         advice=desk.advice(),
         stops_itself=desk.settings.get("stop") is True,
-        balance=_balance(desk.catalogue.balance()),
+        balance=shares(desk.catalogue.balance()),
         queue=_queue(desk, project.questions(LISTED, audit=False)),
         most=_unsure(desk, summary, "most"),
         least=_unsure(desk, summary, "least"),
-        audit=project.audit,
+        audit=audit,
         skipped=_shown(desk, project.skipped[:LISTED]),
         flagged=_shown(desk, project.flagged[:LISTED]),
     )
 
 
-def _balance(labels: Mapping[str, int]) -> tuple[Share, ...]:
+def shares(labels: Mapping[str, int]) -> tuple[Share, ...]:
+    """Counts by class as bars; the longest has the length 1.
+
+    >>> [share.length for share in shares({"owl": 4, "wren": 1})]
+    [1.0, 0.25]
+    """
     most = max(labels.values(), default=0) or 1
     return tuple(Share(label, count, count / most) for label, count in labels.items())
 

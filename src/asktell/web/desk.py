@@ -1,16 +1,15 @@
 """A project as it is served: everything that the routes work with, in one place."""
 
 import json
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from asktell.project import Project
+from asktell.project.catalogue import Catalogue
+from asktell.web.advice import Advice, newest_advice
 from asktell.web.answering import Answering
 from asktell.web.asking import Asking, Upcoming
-from asktell.web.catalogue import Catalogue
 from asktell.web.sessions import Sessions
 from asktell.web.settings import Settings
 from asktell.web.showing import Showing
@@ -19,34 +18,6 @@ from asktell.web.watching import Notice, notice, read_worker
 
 TRIES, TRIES_OF_ALL, MINUTE = 5, 50, 60.0
 """Wrong passwords a minute: from one address, and from all."""
-
-
-@dataclass(frozen=True)
-class Sign:
-    """One criterion of the advice: whether its value has reached the threshold, and what that means."""
-
-    name: str
-    sentence: str
-    met: bool
-    value: float | None
-    threshold: float | None
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What the newest training says about stopping."""
-
-    stop: bool
-    sentence: str
-    signs: tuple[Sign, ...]
-
-    @property
-    def lines(self) -> tuple[tuple[str, bool, tuple[Sign, ...]], ...]:
-        """(sentence, met, signs) for every sentence once, however many signs say it."""
-        said: dict[tuple[str, bool], list[Sign]] = {}
-        for sign in self.signs:
-            said.setdefault((sign.sentence, sign.met), []).append(sign)
-        return tuple((sentence, met, tuple(signs)) for (sentence, met), signs in said.items())
 
 
 class Desk:
@@ -58,7 +29,7 @@ class Desk:
         self.catalogue = Catalogue(self.project.path)
         self.sessions = Sessions(self.project, self.settings, secret, Throttle(TRIES, TRIES_OF_ALL, MINUTE))
         self.showing = Showing(self.project, self.settings, self.catalogue)
-        self.answering = Answering(self.project, self.catalogue)
+        self.answering = Answering(self.project)
         self._asking = Asking(self.project, self.catalogue)
         self.is_over = False
 
@@ -88,10 +59,7 @@ class Desk:
 
     def advice(self) -> Advice | None:
         """The newest advice on stopping; None before the first."""
-        for training in reversed(self.project.trainings):
-            if "advice" in training.report:
-                return _advice(training.report["advice"])
-        return None
+        return newest_advice(self.project.trainings)
 
     def is_stopped(self) -> bool:
         """Whether the project was told to stop when advised to, and the advice is to stop."""
@@ -107,20 +75,3 @@ class Desk:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, Mapping) else {}
-
-
-def _advice(told: object) -> Advice:
-    """From the report of a training: a mapping with its criteria, or the criteria alone."""
-    whole: Mapping[str, object] = told if isinstance(told, Mapping) else {}
-    listed = whole.get("criteria") if whole else told
-    signs = tuple(_sign(one) for one in listed if isinstance(one, Mapping)) if isinstance(listed, list) else ()
-    return Advice(whole.get("stop") is True, str(whole.get("sentence", "")), signs)
-
-
-def _sign(told: Mapping[str, object]) -> Sign:
-    name, met = str(told.get("name", "")), told.get("met") is True
-    return Sign(name, str(told.get("sentence", name)), met, _number(told.get("value")), _number(told.get("threshold")))
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -3,15 +3,13 @@
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from asktell.project import Project
-from asktell.web.catalogue import Catalogue
+from asktell.project.catalogue import Catalogue
+from asktell.spreadsheets import safe_cell
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-_STARTS = "=+-@\t\r\n＝＋－＠"
 _BLOCK = 500
 
 
@@ -36,18 +34,6 @@ _COLUMNS: dict[What, tuple[str, ...]] = {
 }
 
 
-def safe(cell: object) -> str:
-    """A cell that spreadsheets take for text: a quote before what they would take for a formula. Numbers stay.
-
-    >>> safe("=1+1"), safe("-4.5"), safe("owl"), safe(None)
-    ("'=1+1", '-4.5', 'owl', '')
-    """
-    text = "" if cell is None else str(cell)
-    if text and (text[0] in _STARTS or text.lstrip()[:1] in _STARTS) and not _NUMBER.fullmatch(text):
-        return "'" + text
-    return text
-
-
 def export(project: Project, catalogue: Catalogue, what: What, kind: Kind) -> Iterator[str]:
     """The pieces of a file. In JSON lines, a skip has the label null."""
     rows = _labels(project) if what is What.LABELS else _annotations(catalogue)
@@ -69,7 +55,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator
     writer = csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
     for number, row in enumerate(rows, start=1):
-        writer.writerow([safe(str(cell).lower() if isinstance(cell, bool) else cell) for cell in row])
+        writer.writerow([safe_cell(str(cell).lower() if isinstance(cell, bool) else cell) for cell in row])
         if number % _BLOCK == 0:
             yield _emptied(written)
     yield _emptied(written)

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from asktell.project.catalogue import Filter
 from asktell.web.asking import End
-from asktell.web.catalogue import Filter
 from asktell.web.sessions import NAME_LENGTH
 from asktell.web.watching import Notice
 
@@ -45,6 +45,7 @@ class Undo(_Sent):
 class Flag(_Sent):
     """Somebody should look at the item again, or no longer."""
 
+    receipt: Receipt | None = None
     item: Id
     flagged: bool
     annotator: Name = ""
@@ -104,11 +105,25 @@ class Batch(BaseModel):
     worker: Notice
 
 
+class Told(BaseModel):
+    """An answer; `label` is null for a skip."""
+
+    number: int
+    annotator: str
+    label: str | None
+    query: int | None
+    created: str
+    stands: bool
+
+
 class Answered(Batch):
-    """The same, after an answer. `recorded` is false if it had been taken before."""
+    """The same, after an answer. `recorded` is false if it had been taken before, or changes nothing."""
 
     item: str
     recorded: bool = True
+    before: Told | None = Field(
+        None, description="A class that somebody else answered meanwhile. A class replaces it; a skip leaves it."
+    )
 
 
 class Why(BaseModel):
@@ -135,17 +150,6 @@ class Listed(BaseModel):
     part: str
     label: str | None
     flagged: bool
-
-
-class Told(BaseModel):
-    """An answer; `label` is null for a skip."""
-
-    number: int
-    annotator: str
-    label: str | None
-    query: int | None
-    created: str
-    stands: bool
 
 
 class Whole(Listed):

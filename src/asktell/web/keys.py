@@ -31,5 +31,5 @@ def columns(classes: Sequence[str]) -> int:
     (5, 5, 3)
     """
     longest = max(map(len, classes), default=0)
-    most = 6 if longest <= 14 else 4 if longest <= 24 else 3
+    most = 6 if longest <= 11 else 5 if longest <= 14 else 4 if longest <= 24 else 3
     return ceil(len(classes) / ceil(len(classes) / most))

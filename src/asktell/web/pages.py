@@ -114,8 +114,8 @@ def correct(
     receipt: Annotated[str, Form(min_length=8, max_length=64)],
     label: Annotated[str, Form(max_length=4096)] = "",
 ) -> Response:
-    """Another answer for an item; none is a skip."""
-    desk.answering.answer(receipt, id, label or SKIP, author.annotator)
+    """Another answer for an item; none is a skip. The page shows what stands, so that this is a correction."""
+    desk.answering.answer(receipt, id, label or SKIP, author.annotator, corrects=True)
     return _after_change(desk, page, id)
 
 
@@ -126,9 +126,10 @@ def flag(
     author: Author,
     id: Annotated[str, Form(max_length=4096)],  # noqa: A002
     flagged: Annotated[bool, Form()] = False,
+    receipt: Annotated[str | None, Form(min_length=8, max_length=64)] = None,
 ) -> Response:
     """Flag an item, or take the flag away."""
-    desk.project.flag(id, author.annotator, flagged)
+    desk.answering.flag(receipt, id, author.annotator, flagged)
     return _after_change(desk, page, id)
 
 
@@ -153,9 +154,9 @@ def exported(desk: AtDesk, name: str) -> Response:
 
 def _item(desk: Desk, id_: str) -> Mapping[str, Any]:
     """All about one item, for its page."""
-    question = desk.project.question(id_)
+    entry, question = desk.catalogue.entry(id_), desk.project.question(id_)
     return {
-        "entry": desk.catalogue.entry(id_),
+        "entry": entry,
         "shown": desk.showing.item(id_),
         "answers": desk.project.annotations(id_)[::-1],
         "why": None if question is None else explained(question),

@@ -1,8 +1,10 @@
 """The pages' templates: everything that is put in is escaped, and what is missing is an error."""
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
@@ -20,11 +22,11 @@ _THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
 class Templates:
-    """Renders `templates/NAME.html.j2`."""
+    """Renders `templates/NAME.html.j2`, or NAME beside this file: pages that are served, and what is no such page."""
 
     def __init__(self) -> None:
         self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader([HERE / "templates", HERE]),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -43,7 +45,9 @@ class Templates:
             count=count,
             number=number,
             moment=moment,
+            sentence=sentence,
             quoted=lambda text: quote(text, safe=""),
+            json=partial(json.dumps, ensure_ascii=False),
         )
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
@@ -76,6 +80,15 @@ def count(whole: int) -> str:
     ('2225', '100 000')
     """
     return f"{whole:,}".replace(",", _THIN) if abs(whole) >= 10_000 else str(whole)
+
+
+def sentence(message: str) -> str:
+    """An error's message as a sentence of its own.
+
+    >>> sentence("the project holds no item 'x'; check the spelling"), sentence("Sign in first.")
+    ("The project holds no item 'x'; check the spelling.", 'Sign in first.')
+    """
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -85,10 +85,14 @@ def secret(folder: Path) -> str:
                 file.write(token_hex(32))
             with suppress(FileExistsError):  # another server was faster
                 os.link(partial, path)
-            partial.unlink()
         found = path.read_text(encoding="ascii")
     except OSError as error:
-        raise ProjectError(f"{path} cannot be made or read ({error.strerror}); make the folder writable") from None
+        raise ProjectError(
+            f"{path} cannot be made or read ({error.strerror}); make room, and the folder writable for this user"
+        ) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     if len(found) < 32:
         raise ProjectError(f"{path} is too short to sign with; delete it, and all sessions end")
     return found

@@ -1,5 +1,6 @@
 """What a person sees of an item: its text, its image, or its row of numbers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,7 +10,7 @@ from urllib.parse import quote
 from asktell.errors import DataError
 from asktell.pools.images import image_file, open_image
 from asktell.project import Project
-from asktell.web.catalogue import Catalogue
+from asktell.project.catalogue import Catalogue
 from asktell.web.rows import read_cached, read_row
 from asktell.web.settings import Settings
 
@@ -37,8 +38,13 @@ class Shown:
 
     @property
     def start(self) -> str:
-        """One line of text that stands for the item in a list."""
-        line = " ".join((self.text[: 4 * START] or self.item).split())
+        """One line of text that stands for the item in a list, a dot between paragraphs.
+
+        >>> Shown("a", "text", text="Wrens sing\\n\\nIn the hedge\\nat dawn").start
+        'Wrens sing · In the hedge at dawn'
+        """
+        paragraphs = re.split(r"\n\s*\n", (self.text[: 4 * START] or self.item).strip())
+        line = " · ".join(" ".join(paragraph.split()) for paragraph in paragraphs)
         return line if len(line) <= START else line[: START - 1].rstrip() + "…"
 
 

@@ -81,7 +81,11 @@ def notice(worker: Worker, folder: Path, now: float) -> Notice:
     """
     start = f"asktell worker {folder.name} starts it."
     if worker.state == "failed":
-        told = ("trouble", "Training stopped. Your answers are saved, and questions go on.", worker.message)
+        told = (
+            "trouble",
+            "The worker is in trouble and tries again. Answers that were taken are saved.",
+            worker.message,
+        )
     elif worker.state in ("absent", "unreadable") or (worker.state == "stopped" and not worker.message):
         told = ("waiting", "No model is being trained; questions come at random.", start)
     elif worker.state == "stopped":

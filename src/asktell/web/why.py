@@ -8,6 +8,7 @@ _SENTENCES = {
     "audit": "It belongs to the audit: a sample drawn in advance, which measures accuracy without bias. "
     "Every tenth question does.",
     "random": "It was drawn at random among all items that nobody has labelled yet.",
+    "typical": "There is no model yet. It stands for many items like it, or is unlike all others that were asked.",
     "core-set": "It is unlike everything that was labelled or asked before, so that the questions cover all items.",
     "power-bald": "The models disagree about it, so its label would teach them much; "
     "some chance is mixed in, so that the questions differ from each other.",
@@ -25,8 +26,7 @@ def sentence(question: Question) -> str:
     """One plain sentence about the choice."""
     if question.audit:
         return _SENTENCES["audit"]
-    names = [str(part.get("name")) for part in _parts(question.strategy)]
-    for known in ("-".join(names), names[0]):
+    for known in (named(question.strategy), str(question.strategy.get("name"))):
         if known in _SENTENCES:
             return _SENTENCES[known]
     return f"The strategy {described(question.strategy)} chose it."
@@ -42,8 +42,8 @@ def described(strategy: Mapping[str, object]) -> str:
 
 
 def named(strategy: Mapping[str, object]) -> str:
-    """The same without parameters, for lists."""
-    return " of ".join(str(part.get("name")) for part in _parts(strategy))
+    """The same in one word, for lists: power-bald."""
+    return "-".join(str(part.get("name")) for part in _parts(strategy))
 
 
 def _parts(strategy: Mapping[str, object]) -> list[Mapping[str, object]]:

@@ -56,6 +56,12 @@ function sent(parcel, reply) {
   if (parcel.path === "/api/flags") return;
   if (parcel.path === "/api/undo") first = reply.item;
   take({ ...reply, settled: parcel.path === "/api/undo" });
+  if (reply.before) notify("waiting", meanwhile(reply.before, parcel.body.label), 8000);
+}
+
+function meanwhile(before, label) {
+  const said = `That one was answered meanwhile: ${before.label}, by ${before.annotator}.`;
+  return label === null ? `${said} That stays.` : `${said} Now it is ${label}; undo brings the other back.`;
 }
 
 function refused(parcel, message) {
@@ -94,7 +100,7 @@ function flag() {
   const question = queue[0];
   if (!question) return;
   question.flagged = !question.flagged;
-  outbox.push("/api/flags", { item: question.item, flagged: question.flagged });
+  outbox.push("/api/flags", { receipt: receipt(), item: question.item, flagged: question.flagged });
   say(question.flagged ? "Flagged." : "No longer flagged.");
   showFlag();
 }
@@ -217,7 +223,7 @@ function showProgress() {
 }
 
 function showNotices() {
-  const shown = [];
+  const shown = passing ? [passing] : [];
   if (last.worker.kind !== "calm") shown.push(notice(last.worker.kind, last.worker.sentence, last.worker.detail));
   if (last.audit_used_up) shown.push(notice("calm", "The audit is used up: all its items were asked.", ""));
   at("notices").replaceChildren(...shown);
@@ -228,10 +234,15 @@ function notice(kind, sentence, detail) {
 }
 
 let hush = 0;
+let passing = null; // a notice that goes by itself
 function notify(kind, text, lasting) {
   clearTimeout(hush);
-  at("notices").prepend(notice(kind, text, ""));
-  hush = setTimeout(() => last && showNotices(), lasting);
+  passing = notice(kind, text, "");
+  hush = setTimeout(() => {
+    passing = null;
+    showNotices();
+  }, lasting);
+  showNotices();
 }
 
 let slow = 0;

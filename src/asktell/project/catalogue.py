@@ -1,4 +1,4 @@
-"""Items as people look for them: found, filtered, paged and picked by the database, never read as a whole."""
+"""Items as people look for them: found, filtered, paged and picked by the database."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
 from asktell.errors import UnknownItemError
-from asktell.project import ItemState, classes, counts, items, schema
+from asktell.project import classes, counts, items, schema, tallies
 from asktell.project.classes import present_name
 from asktell.project.database import Database
-from asktell.project.schema import ItemPart, exactly, standing
+from asktell.project.schema import ItemPart, ItemState, exactly, standing
+from asktell.project.tallies import ByAnnotator, ByStrategy
 
 _DRAWS, _ROUNDS = 64, 8
 
@@ -28,19 +29,6 @@ class Entry:
     part: str
     label: str | None
     flagged: bool
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an item stands: its state and its part."""
-
-    state: str
-    part: str
-
-    @property
-    def is_open(self) -> bool:
-        """Whether no answer to it stands."""
-        return self.state in ("free", "pending")
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ class Told:
 
 
 class Catalogue:
-    """Reads a project's database; changes nothing. May be used from several threads."""
+    """Reads the database of a project, `Project.path`; changes nothing. May be used from several threads. Close it."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
@@ -81,14 +69,13 @@ class Catalogue:
         with self._database.reading() as connection:
             row = connection.execute(_entries().where(schema.item.c.id == id_)).first()
         if row is None:
-            raise UnknownItemError(f"the project holds no item {id_!r}; look for it on the page of items")
+            raise UnknownItemError(f"the project holds no item {id_!r}; check the spelling")
         return _entry(row)
 
-    def place(self, id_: str) -> Place:
-        """Where one item stands. Raises `UnknownItemError`."""
+    def ids(self, state: ItemState, part: ItemPart | None = None) -> tuple[str, ...]:
+        """All items in a state, of every part unless one is named, in insertion order."""
         with self._database.reading() as connection:
-            found = items.find(connection, [id_])[id_]
-        return Place(found.state, found.part)
+            return items.in_state(connection, state, frozenset(ItemPart) if part is None else {part})
 
     def page(self, wanted: Filter, *, after: int = 0, limit: int = 50) -> tuple[Entry, ...]:
         """The first items after number `after` that the filter lets through, in insertion order."""
@@ -152,6 +139,16 @@ class Catalogue:
                 return None
             place = select(item.id).where(_askable()).order_by(item.number).offset(random.randrange(free)).limit(1)
             return connection.scalars(place).one(), 1 / free
+
+    def annotators(self) -> tuple[ByAnnotator, ...]:
+        """Who answered how much, the first to answer first."""
+        with self._database.reading() as connection:
+            return tallies.by_annotator(connection)
+
+    def strategies(self) -> tuple[ByStrategy, ...]:
+        """What was asked by which strategy, the first to ask first."""
+        with self._database.reading() as connection:
+            return tallies.by_strategy(connection)
 
     def told(self) -> Iterator[Told]:
         """All annotations, oldest first, as of now."""
