@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from asktell.embeddings import GradientEmbedding, Points, Residuals, nearest, squared_distances, squared_norms
+from asktell.embeddings import (
+    GradientEmbedding,
+    LastLayer,
+    Points,
+    Residuals,
+    nearest,
+    squared_distances,
+    squared_norms,
+    unit_length,
+)
 from asktell.errors import EvidenceError, RowError
 from asktell.randomness import derive
 from asktell.rows import ArrayRows, TensorRows, as_rows, file_rows
@@ -199,3 +208,28 @@ def test_gradients_end_here() -> None:
     points = GradientEmbedding.of(predictions(5).requires_grad_(), features)
     assert not points.norms().requires_grad
     assert not points.squared_distances(points).requires_grad
+
+
+def test_a_last_layer_is_read_as_probabilities_and_features() -> None:
+    log_probs, features = predictions(3_000), hidden(3_000)
+    points = Points(LastLayer(log_probs.half(), ArrayRows(features.numpy())))
+    p, h = points.whole()
+    half = log_probs.half().double().exp()
+    torch.testing.assert_close(p, half / half.sum(1, keepdim=True))
+    assert torch.equal(h, features)
+    assert points.widths == [4, 6]
+    some = torch.tensor([2_999, 5])
+    for taken, whole_rows in zip(points.take(some), (p, h), strict=True):
+        assert torch.equal(taken, whole_rows[some])
+    log_probs[2_500] = 0.0
+    with pytest.raises(RowError, match="point_log_probs, row 2500: probabilities sum to"):
+        Points(LastLayer(log_probs, features)).whole()
+    with pytest.raises(EvidenceError, match="point_log_probs must be real numbers of shape"):
+        LastLayer(as_rows(torch.zeros(3, 1, 2)), torch.zeros(3, 2))
+
+
+def test_rows_of_length_one() -> None:
+    rows = torch.tensor([[3e200, 4e200], [0.0, 5e-324], [0.0, 0.0], [torch.nan, 1.0]], dtype=torch.float64)
+    found = unit_length(rows)
+    assert found[:3].tolist() == [pytest.approx([0.6, 0.8]), [0.0, 1.0], [0.0, 0.0]]
+    assert bool(found[3].isnan().any())

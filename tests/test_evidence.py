@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from asktell.errors import EvidenceError
-from asktell.evidence import Evidence, check_offered, gather
+from asktell.evidence import OFFERED_BY, PER_CANDIDATE, Evidence, check_offered, gather
 from asktell.posteriors import Deterministic, MCDropout
 from asktell.randomness import derive, take_key
-from asktell.rows import Rows, TensorRows
+from asktell.rows import ArrayRows, Rows, TensorRows, as_rows
 from asktell.types import Candidates
 
 POOL = torch.randn(12, 3, generator=derive(0, "pool"))
@@ -120,6 +120,49 @@ def test_what_is_not_offered_or_not_known_is_named() -> None:
     with pytest.raises(EvidenceError, match="has no method of that name"):
         gather(frozenset({"utility"}), Recorder(offers=frozenset({"utility"})), SNAPSHOT, inputs, 5, derive(0))
     check_offered({"pending_log_probs", "target_log_probs", "labels"}, frozenset({"log_probs"}), "a learner")
+
+
+def test_who_offers_what_is_missing_is_said() -> None:
+    with pytest.raises(EvidenceError, match=r"features comes from learners of one network, such as SingleNetwork"):
+        check_offered({"labelled_features"}, frozenset({"log_probs"}), "the forest")
+    with pytest.raises(
+        EvidenceError, match=r"the forest gives log_probs, but .* needs utility: utility comes from the"
+    ):
+        check_offered({"utility", "log_probs"}, frozenset({"log_probs"}), "the forest")
+
+
+def test_every_kind_of_evidence_says_who_offers_it() -> None:
+    assert set(OFFERED_BY) == set(PER_CANDIDATE)
+
+
+class Useful(Recorder):
+    def utility(self, inputs: Rows) -> Tensor:
+        self.calls.append(f"utility {len(inputs)}")
+        return inputs[0 : len(inputs)].double().sum(1)
+
+
+def test_utility_is_computed_when_it_is_read_and_for_no_other_row() -> None:
+    posterior = Useful(offers=frozenset({"utility"}))
+    found = gather(frozenset({"utility"}), posterior, SNAPSHOT, inputs, 5, derive(0))
+    assert posterior.calls == []
+    few = found.only(torch.tensor([1, 3])).without(torch.tensor([0]))
+    assert few.n == 1
+    assert posterior.calls == []
+    assert few.tensor("utility").tolist() == [POOL[11].double().sum().item()]
+    assert posterior.calls == ["utility 1"]
+    assert (
+        as_rows(found.require("utility")).take(torch.tensor([0, 2])).tolist() == POOL[[2, 7]].double().sum(1).tolist()
+    )
+
+
+def test_only_keeps_rows_in_order_and_nothing_else() -> None:
+    rows = ArrayRows(torch.arange(8.0).reshape(4, 2).numpy())
+    evidence = Evidence(4, utility=torch.arange(4.0), features=rows, labels=torch.tensor([1]))
+    some = evidence.only(torch.tensor([0, 3]))
+    assert (some.n, some.tensor("utility").tolist()) == (2, [0.0, 3.0])
+    assert some.tensor("features").tolist() == [[0.0, 1.0], [6.0, 7.0]]
+    assert as_rows(some.require("features")).take(torch.tensor([1])).tolist() == [[6.0, 7.0]]
+    assert some.labels is evidence.labels
 
 
 def test_evidence_has_one_row_per_candidate() -> None:

@@ -1,9 +1,10 @@
 """Points given as factors: a row stands for the outer product of its factors' rows, which is never written out.
 
 Features are points of one factor. The gradient of the last layer is a point of two, residual and features: c + d
-numbers stand for c * d.
+numbers stand for c * d. So is what the last layer says and sees, of which all its gradients are made.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -19,8 +20,8 @@ from asktell.rows import Plan, Reading, Rows, as_rows, plan, tile_rows
 
 Factors = tuple[Tensor, ...]
 """[n, ...] for each factor, rows aligned."""
-Source = Union[Tensor, np.ndarray, Rows, "GradientEmbedding"]
-"""Where points come from: features, or a gradient embedding."""
+Source = Union[Tensor, np.ndarray, Rows, "GradientEmbedding", "LastLayer"]
+"""Where points come from: features, a gradient embedding, or a last layer."""
 
 _CLOSE = 1e-9  # of |x|^2 + |y|^2: nearer points are measured by their difference, where nothing cancels
 _EQUAL = 1e-28  # nearer still: the same point but for rounding
@@ -48,11 +49,7 @@ class GradientEmbedding:
     features: Tensor | Rows
 
     def __post_init__(self) -> None:
-        if len(self.residual) != len(self.features):
-            raise EvidenceError(
-                f"there are {len(self.residual)} rows of residuals and {len(self.features)} of features; "
-                "both must come from one pass over the same items"
-            )
+        _check_aligned(self.residual, self.features, "residuals")
         for name, rows in self.factors.items():
             _check_matrix(rows, name)
 
@@ -88,11 +85,40 @@ class GradientEmbedding:
         return squared_distances(mine.whole(), others.whole())
 
 
-@dataclass(frozen=True)
-class Residuals:
-    """p - onehot(yhat) of each row of log-probabilities, float64 [c], computed when it is read.
+@dataclass(frozen=True, eq=False)
+class LastLayer:
+    """What the last layer says and what it sees: predictions [n, c] and features [n, d], both from one pass.
 
-    A tie for yhat goes to the lowest class. Raises `RowError` for a row that is no log-probabilities.
+    Gradients and Fisher information of the last layer are made of the two. Read as points it has two factors,
+    probabilities and features. Raises `EvidenceError` if the two have different lengths or are no matrices.
+
+    >>> layer = LastLayer(torch.tensor([[0.75, 0.25]]).log(), torch.ones(1, 2))
+    >>> layer.factors["point_log_probs"][0:1]
+    tensor([[0.7500, 0.2500]], dtype=torch.float64)
+    """
+
+    point_log_probs: Tensor | Rows
+    features: Tensor | Rows
+
+    def __post_init__(self) -> None:
+        _check_aligned(self.point_log_probs, self.features, "point_log_probs")
+        _check_matrix(as_rows(self.features), "features")
+        _check_matrix(as_rows(self.point_log_probs), "point_log_probs")
+
+    @property
+    def factors(self) -> dict[str, Rows]:
+        """Probabilities, by the name of what they come from, and features."""
+        return {"point_log_probs": Probabilities(as_rows(self.point_log_probs)), "features": as_rows(self.features)}
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class OfPredictions(ABC):
+    """Float64 rows [c] computed from rows of log-probabilities when they are read, each time.
+
+    Raises `RowError` for a row that is no log-probabilities.
     """
 
     log_probs: Rows
@@ -111,17 +137,39 @@ class Residuals:
         for first in range(start, stop, step):
             last = min(first + step, stop)
             try:
-                found[first - start : last - start] = _residual(self.log_probs[first:last])
+                found[first - start : last - start] = self.of(self.log_probs[first:last])
             except RowError as error:
                 raise error.moved(first) from None
         return found
 
     def take(self, indices: Tensor, /) -> Tensor:
-        """The residuals of the rows at `indices`."""
+        """What the rows at `indices` give."""
         try:
-            return _residual(self.log_probs.take(indices))
+            return self.of(self.log_probs.take(indices))
         except RowError as error:
             raise RowError(error.name, int(indices[error.row]), error.reason) from None
+
+    @abstractmethod
+    def of(self, log_probs: Tensor) -> Tensor:
+        """What log-probabilities [m, c] give, [m, c]."""
+
+
+class Probabilities(OfPredictions):
+    """p of each row."""
+
+    def of(self, log_probs: Tensor) -> Tensor:
+        """`arrays.probabilities`."""
+        return probabilities(log_probs, "point_log_probs")[0]
+
+
+class Residuals(OfPredictions):
+    """p - onehot(yhat) of each row; a tie for yhat goes to the lowest class."""
+
+    def of(self, log_probs: Tensor) -> Tensor:
+        """The residuals, to full precision where p is nearly certain."""
+        p, log_p = probabilities(log_probs, "point_log_probs")
+        predicted = log_probs.argmax(-1, keepdim=True)
+        return p.scatter_(-1, predicted, log_p.gather(-1, predicted).expm1())
 
 
 class Points:
@@ -132,7 +180,7 @@ class Points:
     """
 
     def __init__(self, source: Source, *, memory: int | None = None, kept: int = 0, state: int = 0) -> None:
-        factors = source.factors if isinstance(source, GradientEmbedding) else {"features": _matrix(source)}
+        factors = _factors(source)
         self.n = len(source)
         self.widths = [prod(rows[0:1].shape[1:]) for rows in factors.values()]
         width = sum(self.widths)
@@ -238,6 +286,17 @@ def nearest(x: Factors, centres: Factors) -> Tensor:
     return found
 
 
+def unit_length(rows: Tensor) -> Tensor:
+    """Rows divided by their lengths, float64; a row of zeros stays one, and one that is not finite has NaN."""
+    x = rows.detach().double()
+    x = x / _not_zero(x.abs().amax(1, keepdim=True))
+    return x.div_(_not_zero(torch.linalg.vector_norm(x, dim=1, keepdim=True)))
+
+
+def _not_zero(lengths: Tensor) -> Tensor:
+    return lengths.where(lengths > 0, 1.0)
+
+
 def _inner(x: Factors, y: Factors) -> Tensor:
     found = x[0] @ y[0].T
     for rows, others in zip(x[1:], y[1:], strict=True):
@@ -254,20 +313,28 @@ def _squared_difference(x: Factors, y: Factors) -> Tensor:
     return squared_norms((da, h)) + squared_norms((a, dh)) + 2 * across
 
 
-def _residual(log_probs: Tensor) -> Tensor:
-    p, log_p = probabilities(log_probs, "point_log_probs")
-    predicted = log_probs.argmax(-1, keepdim=True)
-    return p.scatter_(-1, predicted, log_p.gather(-1, predicted).expm1())
-
-
 def _double(x: Factors) -> Factors:
     return tuple(rows.to(x[-1].device, torch.float64) for rows in x)
+
+
+def _factors(source: Source) -> dict[str, Rows]:
+    if isinstance(source, GradientEmbedding | LastLayer):
+        return source.factors
+    return {"features": _matrix(source)}
 
 
 def _matrix(features: Tensor | np.ndarray | Rows) -> Rows:
     rows = as_rows(features)
     _check_matrix(rows, "features")
     return rows
+
+
+def _check_aligned(one: Tensor | Rows, features: Tensor | Rows, name: str) -> None:
+    if len(one) != len(features):
+        raise EvidenceError(
+            f"there are {len(one)} rows of {name} and {len(features)} of features; "
+            "both must come from one pass over the same items"
+        )
 
 
 def _check_matrix(rows: Rows, name: str) -> None:

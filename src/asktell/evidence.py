@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from asktell.errors import EvidenceError
-from asktell.posteriors import Draws, OffersFeatures, OffersPoint, Posterior
+from asktell.posteriors import Draws, OffersFeatures, OffersPoint, OffersUtility, Posterior
+from asktell.posteriors.on_demand import OnDemand
 from asktell.rows import Inputs, Rows, as_rows
 from asktell.types import Candidates
 
@@ -20,12 +21,21 @@ NAMES = frozenset(PER_CANDIDATE + PER_LABELLED + PER_PENDING + PER_TARGET)
 
 TARGETS = 200
 
+OFFERED_BY = {
+    "log_probs": "every learner",
+    "point_log_probs": "learners of one network, such as SingleNetwork",
+    "features": "learners of one network, such as SingleNetwork",
+    "utility": "the learner of a recipe that comes with one, such as egl-full",
+}
+"""Who gives which evidence."""
+
 
 @dataclass(frozen=True)
 class Evidence:
     """What a strategy works from: arrays by name, rows as in the snapshot. None = not there.
 
-    Per candidate: `log_probs` [n, k, c], `point_log_probs` [n, c], `features` [n, d], `utility` [n].
+    Per candidate: `log_probs` [n, k, c], `point_log_probs` [n, c], `features` [n, d], `utility` [n], which `gather`
+    leaves to be computed when it is read.
     Rows of the labelled ones are labelled ids, no rows if nothing is labelled; of the pending ones pending ids, and
     None if nothing is pending. `labels` are int64 class numbers [l].
     """
@@ -34,7 +44,7 @@ class Evidence:
     log_probs: Tensor | Rows | None = None
     point_log_probs: Tensor | Rows | None = None
     features: Tensor | Rows | None = None
-    utility: Tensor | None = None
+    utility: Tensor | Rows | None = None
     labels: Tensor | None = None
     labelled_features: Tensor | Rows | None = None
     labelled_point_log_probs: Tensor | None = None
@@ -65,9 +75,12 @@ class Evidence:
         """The evidence with these candidate rows left out; the others keep their order."""
         keep = torch.ones(self.n, dtype=torch.bool)
         keep[rows] = False
-        kept = keep.nonzero().squeeze(1)
-        left = {name: _taken(getattr(self, name), kept) for name in PER_CANDIDATE}
-        return replace(self, n=len(kept), **left)
+        return self.only(keep.nonzero().squeeze(1))
+
+    def only(self, rows: Tensor) -> "Evidence":
+        """The evidence of these candidate rows (ascending) and no others; nothing is read or computed yet."""
+        left = {name: _some(getattr(self, name), rows) for name in PER_CANDIDATE}
+        return replace(self, n=len(rows), **left)  # type: ignore[arg-type]
 
     def names(self) -> frozenset[str]:
         """The evidence that is there."""
@@ -78,7 +91,10 @@ def check_offered(needs: Iterable[str], offers: frozenset[str], who: str) -> Non
     """Raise unless a model that gives `offers` can serve `needs`."""
     missing = sorted({_source(name) for name in needs} - offers - {"labels"})
     if missing:
-        raise EvidenceError(f"{who} gives {', '.join(sorted(offers))}, but the strategy needs {', '.join(missing)}")
+        sources = "; ".join(f"{name} comes from {OFFERED_BY.get(name, 'no learner')}" for name in missing)
+        raise EvidenceError(
+            f"{who} gives {', '.join(sorted(offers))}, but the strategy needs {', '.join(missing)}: {sources}"
+        )
 
 
 def gather(
@@ -108,7 +124,7 @@ def gather(
     gathering = _Gathering(posterior, snapshot, inputs, targets, generator)
     draws = gathering.drawn(k) if any(name.endswith("log_probs") and "point" not in name for name in needs) else None
     found = {name: labels if name == "labels" else gathering.compute(name, draws) for name in sorted(needs)}
-    return Evidence(len(snapshot.ids), **found)
+    return Evidence(len(snapshot.ids), **found)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -123,7 +139,7 @@ class _Gathering:
         distinct = self.posterior.distinct
         return self.posterior.draw(k if distinct is None else min(k, distinct), generator=self.generator)
 
-    def compute(self, name: str, draws: Draws | None) -> Tensor | None:
+    def compute(self, name: str, draws: Draws | None) -> Tensor | Rows | None:
         rows = self._rows(name)
         if len(rows) == 0 and name in PER_PENDING + PER_TARGET:
             return None
@@ -135,6 +151,8 @@ class _Gathering:
             return self.posterior.point_log_probs(rows)
         if kind == "features" and isinstance(self.posterior, OffersFeatures):
             return self.posterior.features(rows)
+        if kind == "utility" and isinstance(self.posterior, OffersUtility):
+            return OnDemand(self.posterior.utility, rows)
         raise EvidenceError(
             f"{type(self.posterior).__name__} lists {kind} in its offers but has no method of that name"
         )
@@ -161,5 +179,25 @@ def _source(name: str) -> str:
     return name
 
 
-def _taken(rows: Tensor | Rows | None, kept: Tensor) -> Tensor | None:
-    return None if rows is None else as_rows(rows).take(kept)
+def _some(rows: Tensor | Rows | None, chosen: Tensor) -> Tensor | Rows | None:
+    if rows is None or isinstance(rows, Tensor):
+        return None if rows is None else as_rows(rows).take(chosen)
+    return _Some(rows, chosen)
+
+
+@dataclass(frozen=True)
+class _Some:
+    """Some of other rows, read when they are asked for."""
+
+    rows: Rows
+    chosen: Tensor
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, rows: slice, /) -> Tensor:
+        return self.rows.take(self.chosen[rows])
+
+    def take(self, indices: Tensor, /) -> Tensor:
+        """The rows at `indices`."""
+        return self.rows.take(self.chosen[indices])

@@ -441,7 +441,7 @@ def test_the_cover_is_that_of_the_plain_greedy_algorithm(seed: int, n: int, d: i
     candidates = torch.randperm(n, generator=derive(seed))[: max(2, n // 2)]
     for some in (None, centres):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("asktell.selection.cover._FEW", few)
+            patch.setattr("asktell.selection.facility._FEW", few)
             selection = max_cover(x, candidates, 2, given=some, generator=derive(seed))
         picks, gains, tied = greedy_cover(x, candidates.tolist(), 2, some)
         assert selection.scores.tolist() == pytest.approx(gains, abs=1e-12)

@@ -9,7 +9,8 @@ from asktell.randomness import derive
 from asktell.rows import ArrayRows
 from asktell.selection import k_center, robust_k_center
 from asktell.strategies import CoreSet, CoreSetRobust, from_json, recipe
-from asktell.strategies.covering import Covering, Joined
+from asktell.strategies.covering import Covering
+from asktell.strategies.views import Joined
 from asktell.testing.strategies import synthetic_evidence
 
 N = 60

@@ -36,6 +36,7 @@ def test_the_recipes_are_those_that_are_documented() -> None:
         "bald", "batchbald", "power-bald", "epig",
         "core-set", "core-set-robust",
         "badge", "kmeans-margin",
+        "typiclust", "probcover", "facility-location", "suggestive-annotation", "cal", "bait", "egl", "egl-full",
     }  # fmt: skip
 
 

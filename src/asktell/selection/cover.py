@@ -1,29 +1,26 @@
-"""Batches that cover the pool: every row has a pick near it."""
+"""Batches that cover the pool: no row is far from the nearest pick."""
 
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from asktell.arrays import Features
-from asktell.errors import EvidenceError, SelectionError
+from asktell.errors import SelectionError
 from asktell.rows import Reading, Rows, as_rows
-from asktell.selection.farthest import PART, Pool, by_rank, check_finite, most_rows, width
+from asktell.selection.farthest import PART, Pool, given_rows, width
 from asktell.selection.result import Report, Selection, check_batch, empty_selection
 
 GivenFeatures = Float[Tensor, "l d"]
-CandidateRows = Int64[Tensor, " candidates"]
 
 OUTLIERS = 1e-4
 TIME_LIMIT = 60.0
 EXACT_ROWS = 2_000
 """With more rows `robust_k_center` is `k_center`."""
-_FEW = 64  # candidates of a cover whose gains are renewed first
 _INFEASIBLE = 2  # status of scipy.optimize.milp
 _TABLES = 12  # what distances between all rows and the solver take, in arrays [n, n]
 
@@ -56,7 +53,7 @@ def k_center(
     check_batch(b, len(rows))
     if b == 0:
         return empty_selection()
-    centres = _given_rows(given, rows)
+    centres = given_rows(given, rows)
     pool = Pool(rows, b, memory, generator, given=len(centres))
     if len(centres):
         pool.approach_given(centres)
@@ -101,7 +98,7 @@ def robust_k_center(
         return k_center(features, b, given=given, memory=memory, generator=generator).reported(optimal=b == 0)
     n, left_out = len(rows), math.ceil(outliers * len(rows) - 1e-9)
     reading = Reading(rows, memory=memory, state=8 * n * (width(rows, "features") + _TABLES * n))
-    x, centres = _whole(reading), _given_rows(given, rows)
+    x, centres = _whole(reading), given_rows(given, rows)
     greedy = k_center(x, min(b + left_out + 1, n), given=centres, generator=generator)
     covering = _Covering.of(x, centres, left_out, deadline, generator)
     chosen, optimal = covering.solve(greedy, b)
@@ -111,40 +108,6 @@ def robust_k_center(
         scores[0] = (x - x[chosen[ordered.indices[0]]]).square().sum(1).max().sqrt()
     report = _report(reading, ordered.report.filled_from, optimal)
     return Selection(chosen[ordered.indices], scores, report=report)
-
-
-def max_cover(
-    features: Features | Rows,
-    candidates: CandidateRows,
-    b: int,
-    *,
-    given: GivenFeatures | Rows | None = None,
-    memory: int | None = None,
-    generator: torch.Generator,
-) -> Selection:
-    """Greedily the b candidates that represent all n rows best, scores = what each adds to how well they do.
-
-    That is the sum over rows j of the largest max(0, cos(x_j, x_i)) over picks i, and over `given` [l, d] from the
-    start; a row of zeros is like no other. `candidates`: rows of `features`, each once; the picks are rows of
-    `features` too. Scores never rise; once nothing can be added the rest is uniform, with score 0, from
-    `report.filled_from` on. The gains of few candidates are renewed after a pick: one pass, or a few.
-
-    Raises what `k_center` raises, `SelectionError` if b is more than there are candidates, and `EvidenceError` for
-    candidates that are no rows of `features` or come twice. Yang et al. 2017, its second step (arXiv:1706.04737).
-
-    >>> towards = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [-1.0, 0.0]])
-    >>> selection = max_cover(towards, torch.arange(4), 2, generator=torch.Generator())
-    >>> selection.indices, selection.scores
-    (tensor([1, 3]), tensor([2.4142, 1.0000], dtype=torch.float64))
-    """
-    rows = as_rows(features)
-    check_batch(b, len(candidates))
-    _check_candidates(candidates, len(rows))
-    if b == 0:
-        return empty_selection()
-    cover = _Cover(rows, candidates, memory, generator)
-    cover.adopt_given(_given_rows(given, rows))
-    return cover.pick(b)
 
 
 @dataclass(frozen=True)
@@ -225,95 +188,6 @@ class _Covering:
         return (solved.x[:n] > 0.5).nonzero()[0], True
 
 
-class _Cover:
-    """Candidates with bounds on their gains, and of each row the largest similarity to a centre so far."""
-
-    def __init__(self, rows: Rows, candidates: Tensor, memory: int | None, generator: torch.Generator) -> None:
-        n, d, k = len(rows), width(rows, "features"), len(candidates)
-        self.candidates, self.held = candidates.cpu(), most_rows(d)
-        self.reading = Reading(rows, memory=memory, state=8 * (n + 4 * k + d * min(k, self.held)))
-        self.similarity = torch.zeros(n, dtype=torch.float64, device=rows[0:1].device)
-        self.rank = torch.randperm(k, generator=generator)
-        self.bound = torch.full((k,), math.inf, dtype=torch.float64)
-        self.fresh = torch.zeros(k, dtype=torch.bool)
-
-    def adopt_given(self, rows: Rows) -> None:
-        """The rows given become centres, in one pass for every block of them."""
-        for start in range(0, len(rows), self.held):
-            block = rows[start : start + self.held].to(self.similarity.device)
-            self._pass(_unit(block, "given", start), self._directions([]))
-
-    def pick(self, b: int) -> Selection:
-        """The b best; when nothing can be added, any."""
-        picked: list[int] = []
-        gains: list[float] = []
-        while len(picked) < b:
-            best = self._best(picked[-1:])
-            if self.bound[best] <= 0:
-                break
-            picked.append(best)
-            gains.append(float(self.bound[best]))
-            self.bound[best] = -1.0
-            self.fresh.zero_()
-        filled_from = len(picked) if len(picked) < b else None
-        picked += by_rank(self.bound >= 0, self.rank)[: b - len(picked)].tolist()
-        gains += [0.0] * (b - len(gains))
-        scores = torch.tensor(gains, dtype=torch.float64)
-        return Selection(self.candidates[picked], scores, report=_report(self.reading, filled_from))
-
-    def _best(self, new: list[int]) -> int:
-        """The candidate of the largest gain, which `bound` then is; `new` has become a centre."""
-        size = _FEW
-        while True:
-            order = self.rank.argsort()
-            order = order[self.bound[order].sort(descending=True, stable=True).indices]
-            if self.fresh[order[0]] or self.bound[order[0]] <= 0:
-                return int(order[0])
-            stale = order[~self.fresh[order] & (self.bound[order] >= 0)]
-            stale = stale[: self.held if bool(self.bound[stale[0]].isinf()) else size]
-            gains = self._pass(self._directions(new), self._directions(stale))
-            self.bound[stale] = self.bound[stale].minimum(gains)
-            self.fresh[stale] = True
-            new, size = [], min(2 * size, self.held)
-
-    def _directions(self, places: Tensor | list[int]) -> Tensor:
-        rows = self.candidates[places]
-        return _unit(self.reading.take(rows), "features", rows)
-
-    def _pass(self, centres: Tensor, candidates: Tensor) -> Tensor:
-        """One pass: rows may now be most similar to one of these centres. What each candidate would add then."""
-        gains = self.similarity.new_zeros(len(candidates))
-        for start, tile in self.reading.tiles():
-            x = _unit(tile, "features", start)
-            similarity = self.similarity[start : start + len(tile)]
-            for some in _parts(centres):
-                torch.maximum(similarity, (x @ centres[some].T).amax(1), out=similarity)
-            for some in _parts(candidates):
-                gains[some] += (x @ candidates[some].T).sub_(similarity[:, None]).clamp_min_(0.0).sum(0)
-        return gains.cpu()
-
-
-def unit_length(rows: Tensor) -> Tensor:
-    """Rows divided by their lengths, float64; a row of zeros stays one, and one that is not finite has NaN."""
-    x = rows.detach().double()
-    x = x / _not_zero(x.abs().amax(1, keepdim=True))
-    return x.div_(_not_zero(torch.linalg.vector_norm(x, dim=1, keepdim=True)))
-
-
-def _not_zero(lengths: Tensor) -> Tensor:
-    return lengths.where(lengths > 0, 1.0)
-
-
-def _unit(rows: Tensor, name: str, numbers: Tensor | int) -> Tensor:
-    x = unit_length(rows)
-    check_finite(x.sum(1), name, numbers)
-    return x
-
-
-def _parts(rows: Tensor) -> Iterator[slice]:
-    return (slice(start, start + PART) for start in range(0, len(rows), PART))
-
-
 def _distances(x: Tensor, y: Tensor) -> Tensor:
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
@@ -324,30 +198,6 @@ def _whole(reading: Reading) -> Tensor:
     for start, tile in reading.tiles():
         x[start : start + len(tile)] = tile.detach()
     return x
-
-
-def _given_rows(given: Tensor | Rows | None, features: Rows) -> Rows:
-    """The rows given, none at all if there are none; they must be as wide as the features."""
-    d = width(features, "features")
-    if given is None or len(given) == 0:
-        return as_rows(torch.empty(0, d))
-    rows = as_rows(given)
-    if width(rows, "given") != d:
-        raise EvidenceError(
-            f"given has {width(rows, 'given')} numbers a row where features has {d}; take both from one network"
-        )
-    return rows
-
-
-def _check_candidates(candidates: Tensor, n: int) -> None:
-    if candidates.ndim != 1 or candidates.dtype != torch.int64:
-        raise EvidenceError(f"candidates must be int64 [k], not {candidates.dtype} of shape {list(candidates.shape)}")
-    if len(candidates) == 0:
-        return
-    if int(candidates.min()) < 0 or int(candidates.max()) >= n:
-        raise EvidenceError(f"candidates must be rows of features, 0 to {n - 1}")
-    if bool((candidates.sort().values.diff() == 0).any()):
-        raise EvidenceError("candidates names a row twice; name each once")
 
 
 def _report(reading: Reading, filled_from: int | None, optimal: bool | None = None) -> Report:

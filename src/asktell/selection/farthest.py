@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from asktell.errors import EvidenceError, RowError
-from asktell.rows import Reading, Rows
+from asktell.rows import Reading, Rows, as_rows
 
 Picked = list[tuple[int, float]]
 """(row, squared distance to the nearest centre when it was picked)."""
@@ -249,6 +249,19 @@ def width(rows: Rows, name: str) -> int:
     if len(shape) != 2 or shape[1] == 0:
         raise EvidenceError(f"{name} must have one vector per item, not rows of shape {shape[1:]}; flatten them")
     return shape[1]
+
+
+def given_rows(given: Tensor | Rows | None, features: Rows) -> Rows:
+    """The rows given, none at all if there are none; they must be as wide as the features."""
+    d = width(features, "features")
+    if given is None or len(given) == 0:
+        return as_rows(torch.empty(0, d))
+    rows = as_rows(given)
+    if width(rows, "given") != d:
+        raise EvidenceError(
+            f"given has {width(rows, 'given')} numbers a row where features has {d}; take both from one network"
+        )
+    return rows
 
 
 def check_finite(sums: Tensor, name: str, rows: Tensor | int) -> None:

@@ -7,7 +7,6 @@ rows is due only when too many were rejected.
 """
 
 import math
-import warnings
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,8 +24,8 @@ from asktell.embeddings import (
     squared_norms,
 )
 from asktell.errors import EvidenceError, RowError, SelectionError
-from asktell.randomness import take_key
 from asktell.rows import Rows
+from asktell.selection.clusters import distinct_rows, k_means
 from asktell.selection.ranked import top_k
 from asktell.selection.result import Report, Selection, check_batch, empty_selection
 
@@ -282,7 +281,7 @@ def weighted_kmeans(
 
 def _representatives(rows: Tensor, weights: Tensor, b: int, generator: torch.Generator) -> list[int]:
     """Rows nearest to the centres of at most b clusters, the heaviest first."""
-    distinct, point = torch.unique(rows, dim=0, return_inverse=True)
+    distinct, point = distinct_rows(rows)
     relative = weights / weights.max() if bool(weights.any()) else torch.ones_like(weights)
     mass = torch.zeros(len(distinct), dtype=torch.float64).index_add_(0, point, relative)
     centres = _centres(distinct, mass / mass.max(), b, generator)
@@ -292,21 +291,12 @@ def _representatives(rows: Tensor, weights: Tensor, b: int, generator: torch.Gen
 
 def _centres(points: Tensor, mass: Tensor, b: int, generator: torch.Generator) -> Tensor:
     """Centres of a k-means of the points that have mass, the heaviest cluster first."""
-    from sklearn.cluster import KMeans  # a second of import that the other selections do not need
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     heavy = mass > 0
     if not bool(heavy.all()):
         points, mass = points[heavy], mass[heavy]
-    seed = take_key(generator) % 2**32
-    means = KMeans(min(b, len(points)), n_init=1, random_state=seed)
-    with threadpool_limits(1), warnings.catch_warnings():  # several threads add up in no fixed order
-        warnings.simplefilter("ignore", ConvergenceWarning)  # points that differ by rounding alone
-        means.fit(points.numpy(), sample_weight=mass.numpy())
-    clusters = torch.zeros(len(means.cluster_centers_), dtype=torch.float64)
-    clusters.index_add_(0, torch.from_numpy(means.labels_).long(), mass)
-    return torch.from_numpy(means.cluster_centers_)[clusters.argsort(descending=True, stable=True)]
+    centres, cluster = k_means(points, mass, b, generator)
+    weight = torch.zeros(len(centres), dtype=torch.float64).index_add_(0, cluster, mass)
+    return centres[weight.argsort(descending=True, stable=True)]
 
 
 def _nearest_points(points: Tensor, centres: Tensor, generator: torch.Generator) -> list[int]:

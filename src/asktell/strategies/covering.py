@@ -7,19 +7,24 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from asktell.errors import EvidenceError, RowError
+from asktell.errors import RowError
 from asktell.evidence import Evidence
 from asktell.rows import Rows, as_rows
 from asktell.selection import Selection, k_center, robust_k_center
-from asktell.selection.cover import OUTLIERS, TIME_LIMIT, unit_length
+from asktell.selection.cover import OUTLIERS, TIME_LIMIT
+from asktell.strategies.views import Joined, UnitLength
 
 
 @dataclass(frozen=True)
 class Covering(ABC):
     """A cover of the candidates by those picked, pending and labelled; of directions only, if `normalise`."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"features", "labelled_features", "pending_features"})
     normalise: bool = False
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Where candidates, labelled and pending items lie."""
+        return frozenset({"features", "labelled_features", "pending_features"})
 
     def __call__(
         self, evidence: Evidence, b: int, *, generator: torch.Generator, memory: int | None = None
@@ -71,52 +76,6 @@ class CoreSetRobust(Covering):
             memory=memory,
             generator=generator,
         )
-
-
-@dataclass(frozen=True)
-class UnitLength:
-    """Rows divided by their lengths when they are read, float64."""
-
-    rows: Rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, rows: slice, /) -> Tensor:
-        return unit_length(self.rows[rows])
-
-    def take(self, indices: Tensor, /) -> Tensor:
-        """The rows at `indices`."""
-        return unit_length(self.rows.take(indices))
-
-
-@dataclass(frozen=True)
-class Joined:
-    """The rows of one array after those of another. Raises `EvidenceError` if they have different shapes."""
-
-    parts: tuple[Rows, ...]
-
-    def __post_init__(self) -> None:
-        shapes = [list(part[0:1].shape[1:]) for part in self.parts]
-        if any(shape != shapes[0] for shape in shapes):
-            raise EvidenceError(
-                f"labelled and pending features have rows of shapes {shapes}; take both from one network"
-            )
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self.parts)
-
-    def __getitem__(self, rows: slice, /) -> Tensor:
-        return self.take(torch.arange(len(self))[rows])
-
-    def take(self, indices: Tensor, /) -> Tensor:
-        """The rows at `indices`."""
-        found, start = [], 0
-        for part in self.parts:
-            here = indices[(indices >= start) & (indices < start + len(part))] - start
-            found.append(part.take(here))
-            start += len(part)
-        return torch.cat(found)
 
 
 def _named(error: RowError, labelled: int) -> RowError:

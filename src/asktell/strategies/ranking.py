@@ -15,6 +15,7 @@ from asktell.selection import Selection, top_k
 
 DRAWS = frozenset({"log_probs"})
 POINT = frozenset({"point_log_probs"})
+UTILITY = frozenset({"utility"})
 
 
 class Score(Protocol):
@@ -148,6 +149,19 @@ class EPIG(Ranking):
         """`scores.epig`."""
         targets = evidence.tensor("target_log_probs")
         return score(lambda rows: scores.epig(rows, targets), evidence.require("log_probs"), memory=memory)
+
+
+@dataclass(frozen=True)
+class Utility(Ranking):
+    """Largest utility: the score is whatever the learner offers under that name."""
+
+    name: ClassVar[str] = "utility"
+    nonnegative: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = UTILITY
+
+    def scores(self, evidence: Evidence, *, memory: int | None = None) -> Scores:
+        """The utility of every candidate; computed now, if it is offered on demand."""
+        return score(lambda rows: rows.detach(), evidence.require("utility"), memory=memory)
 
 
 def renormalised(evidence: Evidence) -> bool:

@@ -6,8 +6,12 @@ from difflib import get_close_matches
 
 from asktell.errors import ProtocolError
 from asktell.learners import Learner
+from asktell.strategies.contrasting import CAL
 from asktell.strategies.covering import CoreSet, CoreSetRobust
+from asktell.strategies.fisher import BAIT
+from asktell.strategies.gradients import EGL, FullGradient
 from asktell.strategies.information import BatchBALD
+from asktell.strategies.narrowing import Prefilter, Subset
 from asktell.strategies.protocols import Strategy
 from asktell.strategies.ranking import (
     BALD,
@@ -18,10 +22,13 @@ from asktell.strategies.ranking import (
     MaxKL,
     MCVariationRatio,
     MeanStd,
+    Utility,
     VoteEntropy,
 )
+from asktell.strategies.representing import FacilityLocation, SuggestiveAnnotation
 from asktell.strategies.sampling import Power, Random, Softmax, Softrank
 from asktell.strategies.spreading import BADGE, KMeansMargin
+from asktell.strategies.typical import ProbCover, TypiClust
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ _KINDS: dict[str, type] = {
     for kind in (
         Random, LeastConfident, Margin, Entropy, MCVariationRatio, MeanStd, VoteEntropy, MaxKL, BALD, EPIG,
         BatchBALD, Power, Softmax, Softrank, BADGE, KMeansMargin,
-        CoreSet, CoreSetRobust,
+        CoreSet, CoreSetRobust, TypiClust, ProbCover, FacilityLocation, SuggestiveAnnotation,
+        EGL, CAL, BAIT, Utility, Prefilter, Subset,
     )
 }  # fmt: skip
 
@@ -73,12 +81,14 @@ def recipes() -> tuple[Recipe, ...]:
 def to_json(strategy: Strategy) -> dict[str, object]:
     """{name, parameters, inner}: all that is needed to make the strategy again.
 
+    A strategy among the parameters, such as the score of a `Prefilter`, is such a document too.
+
     >>> to_json(Power(BALD()))
     {'name': 'power', 'parameters': {'beta': 1.0}, 'inner': {'name': 'bald', 'parameters': {}, 'inner': None}}
     """
-    values = {f.name: getattr(strategy, f.name) for f in fields(strategy)}  # type: ignore[arg-type]
+    values = {f.name: _document(getattr(strategy, f.name)) for f in fields(strategy)}  # type: ignore[arg-type]
     inner = values.pop("inner", None)
-    return {"name": strategy.name, "parameters": values, "inner": None if inner is None else to_json(inner)}
+    return {"name": strategy.name, "parameters": values, "inner": inner}
 
 
 def from_json(document: Mapping[str, object]) -> Strategy:
@@ -87,11 +97,16 @@ def from_json(document: Mapping[str, object]) -> Strategy:
     if name not in _KINDS or not isinstance(parameters, Mapping):
         raise ProtocolError(f"there is no strategy {name}; known are {', '.join(sorted(_KINDS))}")
     within = {"inner": from_json(inner)} if isinstance(inner, Mapping) else {}
+    values = {key: from_json(value) if isinstance(value, Mapping) else value for key, value in parameters.items()}
     try:
-        strategy: Strategy = _KINDS[str(name)](**within, **parameters)
+        strategy: Strategy = _KINDS[str(name)](**within, **values)
     except TypeError as error:
         raise ProtocolError(f"strategy {name} does not take these parameters: {error}") from None
     return strategy
+
+
+def _document(value: object) -> object:
+    return to_json(value) if isinstance(value, Strategy) else value
 
 
 for _recipe in (
@@ -111,5 +126,13 @@ for _recipe in (
     Recipe("kmeans-margin", KMeansMargin()),
     Recipe("core-set", CoreSet()),
     Recipe("core-set-robust", CoreSetRobust()),
+    Recipe("typiclust", TypiClust()),
+    Recipe("probcover", ProbCover()),
+    Recipe("facility-location", FacilityLocation()),
+    Recipe("suggestive-annotation", SuggestiveAnnotation()),
+    Recipe("cal", CAL()),
+    Recipe("bait", BAIT()),
+    Recipe("egl", EGL()),
+    Recipe("egl-full", Subset(Utility()), wrap=FullGradient),
 ):
     register(_recipe)
