@@ -50,6 +50,25 @@ def test_a_torch_loop_of_ones_own_goes_on_where_it_was_stopped(tmp_path: Path) -
     assert again.splitlines() == printed.splitlines()[-1:]
 
 
+@pytest.mark.slow
+def test_models_of_ones_own_know_digits_and_doubt_noise(tmp_path: Path) -> None:
+    printed = run("own_models.py", folder=tmp_path).splitlines()
+    assert len(printed) == 5
+    for line in printed:
+        accuracy, here, elsewhere = (float(word) for word in re.findall(r"\d\.\d+", line))
+        assert accuracy > 0.7
+        assert 0 < here < elsewhere
+
+
+@pytest.mark.slow
+def test_a_text_classifier_of_hugging_face(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed: pip install 'asktell[transformers]'")
+    printed = run("own_transformer.py", folder=tmp_path)
+    accuracy, here, elsewhere = (float(word) for word in re.findall(r"\d\.\d+", printed))
+    assert accuracy > 0.9
+    assert 0 < here < elsewhere
+
+
 def test_every_example_is_run_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     assert all(f'"{example.name}"' in source for example in EXAMPLES.glob("*.py"))

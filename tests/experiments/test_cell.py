@@ -127,7 +127,7 @@ def test_evidence_that_the_learner_cannot_give_is_named(tmp_path: Path, monkeypa
     class NeedsUtility(Margin):
         needs = frozenset({"utility"})
 
-    monkeypatch.setattr("asktell.experiments.cell.recipe", lambda name: Recipe(name, NeedsUtility()))
+    monkeypatch.setattr("asktell.experiments.posteriors.recipe", lambda name: Recipe(name, NeedsUtility()))
     with pytest.raises(EvidenceError, match="utility"):
         ran(QUICK, "needs-utility", 0, tmp_path)
 

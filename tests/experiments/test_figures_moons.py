@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from asktell import scores
 from asktell.experiments.figures.moons import CHOICES, Moons, Stage, stages
-from asktell.experiments.figures.plane import bald_terms, boundaries, grid, on_grid
+from asktell.experiments.figures.plane import POSTERIOR_POINTS, bald_terms, boundaries, grid, on_grid, posteriors
 from asktell.experiments.figures.saving import rendered
 from asktell.project import Project
 from asktell.training import Training
@@ -111,6 +111,21 @@ def test_the_same_seed_asks_the_same_and_strategies_share_the_start() -> None:
 
 def test_with_two_classes_margin_and_entropy_ask_the_same() -> None:
     assert asked("margin")[1] == asked("entropy")[1]
+
+
+def test_posteriors_are_compared_on_the_same_points_and_scale() -> None:
+    figure = posteriors(choices=QUICK, names=["deep-ensemble", "laplace", "random-forest"], side=SIDE)
+    panels = plane(figure)
+    assert [axes.get_title() for axes in panels] == ["deep-ensemble", "laplace", "random-forest"]
+    moons = Moons.made()
+    start = {tuple(moons.points[int(row)].tolist()) for row in moons.start(POSTERIOR_POINTS, 0)}
+    for axes in panels:
+        discs = {(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines}  # type: ignore[arg-type, index]
+        assert discs == start
+        assert picture(axes).shape == (SIDE, SIDE)
+        assert 0 <= picture(axes).min() <= picture(axes).max() <= np.log(2) + 1e-9
+    assert len({axes.images[0].get_clim() for axes in panels}) == 1
+    assert max(picture(axes).max() for axes in panels) == panels[0].images[0].get_clim()[1]
 
 
 def test_panels_rows_and_columns(boundary: Figure, terms: Figure) -> None:

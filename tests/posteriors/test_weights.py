@@ -48,6 +48,20 @@ def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
     save_weights(made(0), path)
     load_weights(module, path)
     assert model_id(Deterministic(module)) == model_id(Deterministic(made(0)))
+
+
+def test_weights_that_were_expanded_have_the_id_of_their_numbers_and_are_saved(tmp_path: Path) -> None:
+    def shifted(shift: torch.Tensor) -> nn.Module:
+        module = nn.Linear(1, 1)
+        module.weight, module.bias = nn.Parameter(torch.ones(1, 1)), nn.Parameter(shift)
+        return module
+
+    expanded = shifted(torch.tensor(2.0).expand(1))
+    assert model_id(Deterministic(expanded)) == model_id(Deterministic(shifted(torch.tensor([2.0]))))
+    save_weights(expanded, tmp_path / "weights.safetensors")
+    read = shifted(torch.tensor([0.0]))
+    load_weights(read, tmp_path / "weights.safetensors")
+    assert read.state_dict()["bias"].tolist() == [2.0]
     assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
 
 

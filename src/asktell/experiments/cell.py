@@ -17,7 +17,9 @@ from torch import Tensor
 from asktell.errors import DataError
 from asktell.evidence import Evidence, check_offered, gather
 from asktell.experiments import lines, metrics
+from asktell.experiments.foreign import MOST, foreign
 from asktell.experiments.lines import Line
+from asktell.experiments.posteriors import LEARNERS, parted
 from asktell.experiments.protocols import Protocol
 from asktell.experiments.split import Split, split
 from asktell.learners import BestOnValidation, Learner, Round, SingleNetwork
@@ -27,7 +29,8 @@ from asktell.posteriors import HasWeights, MCDropout, Posterior, load_weights, m
 from asktell.project import Project
 from asktell.randomness import derive
 from asktell.rows import Rows, TensorRows
-from asktell.strategies import OfMean, Recipe, Strategy, recipe
+from asktell.scores import uncertainty
+from asktell.strategies import OfMean, Recipe, Strategy
 from asktell.training import network
 from asktell.types import Candidates, Query
 
@@ -120,9 +123,9 @@ class _Running:
     previous: Posterior | None = None
 
     def __post_init__(self) -> None:
-        chosen = recipe(self.cell.strategy)
+        name, chosen = parted(self.cell.strategy)
         self.strategy = strategy_of(self.cell.protocol, chosen)
-        self.learner = _learner(self.cell.protocol, chosen)
+        self.learner = _learner(self.cell.protocol, name, chosen)
         check_offered(self.strategy.needs, self.learner.offers, f"protocol {self.cell.protocol.name}")
         self.loop = Loop(self.project, self.strategy, seed=self.cell.seed)
         self.oracle = SimulatedOracle(self.data.truth())
@@ -185,23 +188,42 @@ class _Running:
             number, classes, inputs(snapshot.labelled_ids), labels, validation, inputs(snapshot.ids), self.previous
         )
 
-    def _evaluate(self, posterior: Posterior, number: int) -> dict[str, float]:
+    def _evaluate(self, posterior: Posterior, number: int) -> Line:
         log_probs = self._predicted(posterior, TensorRows(self.data.data.test_inputs), number)
         labels = self.data.data.test_labels
         return {
             "accuracy": metrics.accuracy(log_probs, labels),
             "nll": metrics.nll(log_probs, labels),
             "ece": metrics.ece(log_probs, labels),
+            **self._elsewhere(posterior, number),
         }
+
+    def _elsewhere(self, posterior: Posterior, number: int) -> Line:
+        """How well epistemic uncertainty tells test items from foreign inputs, by their kind."""
+        if not self.cell.protocol.foreign:
+            return {}
+        here = self.data.data.test_inputs[:MOST]
+        draws = posterior.draw(self._draws(posterior), generator=self._generator("foreign", number))
+        inside, *outside = (
+            uncertainty(draws.log_probs(TensorRows(inputs))).epistemic
+            for inputs in (here, *(foreign(kind, here) for kind in self.cell.protocol.foreign))
+        )
+        pairs = zip(self.cell.protocol.foreign, outside, strict=True)
+        return {"auroc": {kind: metrics.auroc(inside, scores) for kind, scores in pairs}}
+
+    def _draws(self, posterior: Posterior) -> int:
+        """As many as the protocol has, or as there are."""
+        wanted = self.cell.protocol.draws
+        return wanted if posterior.distinct is None else min(wanted, posterior.distinct)
 
     def _predicted(self, posterior: Posterior, inputs: Rows, number: int) -> Tensor:
         if self.cell.protocol.evaluate == "predict":
             return posterior.predict(inputs)
-        draws = posterior.draw(self.cell.protocol.draws, generator=self._generator("evaluate", number))
+        draws = posterior.draw(self._draws(posterior), generator=self._generator("evaluate", number))
         return draws.log_probs(inputs).double().exp().mean(1).log()
 
     def _write(
-        self, number: int, snapshot: Candidates, quality: dict[str, float], query: Query | None, watch: "_Stopwatch"
+        self, number: int, snapshot: Candidates, quality: Line, query: Query | None, watch: "_Stopwatch"
     ) -> None:
         line: Line = {
             "protocol": self.cell.protocol.name,
@@ -255,12 +277,16 @@ class _Stopwatch:
         self.seconds[phase] = round(time.perf_counter() - start, 4)
 
 
-def _learner(protocol: Protocol, chosen: Recipe) -> Learner:
+def _learner(protocol: Protocol, name: str | None, chosen: Recipe) -> Learner:
+    learner = _own_learner(protocol) if name is None else LEARNERS[name](network(protocol.network), protocol.training)
+    return learner if chosen.wrap is None else chosen.wrap(learner)
+
+
+def _own_learner(protocol: Protocol) -> Learner:
     decays = [replace(protocol.training, decay=decay) for decay in protocol.decay_grid] or [protocol.training]
     build = network(protocol.network)
     learners = tuple(SingleNetwork(build, training, restart=protocol.restart) for training in decays)
-    learner: Learner = BestOnValidation(learners) if protocol.decay_grid else learners[0]
-    return learner if chosen.wrap is None else chosen.wrap(learner)
+    return BestOnValidation(learners) if protocol.decay_grid else learners[0]
 
 
 def strategy_of(protocol: Protocol, chosen: Recipe) -> Strategy:

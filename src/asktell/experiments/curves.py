@@ -7,7 +7,7 @@ and line. DIR/plan.json, [[protocol, strategy, seed], ...], says which cells the
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asktell.errors import DataError
@@ -22,7 +22,8 @@ class Outcome:
     """One round: a model trained on `n_labelled` items, how good it is, and what was asked then.
 
     `accuracy` is a fraction. `fill_share` is the share of `ids` that were fill, `saturated_at` the pick from which
-    on a batch method had nothing more to say. `seconds` by phase.
+    on a batch method had nothing more to say. `seconds` by phase. `auroc` by kind of foreign inputs, where there are
+    some: how well epistemic uncertainty tells them from test items.
     """
 
     round: int
@@ -35,6 +36,7 @@ class Outcome:
     fill_share: float
     saturated_at: int | None
     seconds: Mapping[str, float]
+    auroc: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,9 @@ def _outcome(row: Mapping[str, object], where: str) -> Outcome:
     ids, seconds = row.get("ids"), row.get("seconds")
     if not isinstance(ids, list) or not isinstance(seconds, dict):
         raise DataError(f"{where}: 'ids' must be a list and 'seconds' an object")
+    auroc = row.get("auroc", {})
+    if not isinstance(auroc, dict):
+        raise DataError(f"{where}: 'auroc' must be an object")
     accuracy = _number(row, "accuracy", where)
     if not 0 <= accuracy <= 1:
         raise DataError(f"{where}: 'accuracy' must be a fraction in 0..1, not {accuracy}")
@@ -155,6 +160,7 @@ def _outcome(row: Mapping[str, object], where: str) -> Outcome:
         fill_share=0.0 if row.get("fill_share") is None else _number(row, "fill_share", where),
         saturated_at=None if row.get("saturated_at") is None else _whole(row, "saturated_at", where),
         seconds={str(phase): _number(seconds, phase, where) for phase in sorted(seconds)},
+        auroc={kind: _number(auroc, kind, where) for kind in sorted(auroc)},
     )
 
 

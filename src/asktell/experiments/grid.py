@@ -14,8 +14,8 @@ from pathlib import Path
 from asktell.errors import AsktellError, DataError, ProtocolError
 from asktell.experiments import lines
 from asktell.experiments.cell import Cell, run_cell, strategy_of
+from asktell.experiments.posteriors import parted
 from asktell.experiments.protocols import DEFAULTS, Protocol, protocol
-from asktell.strategies import recipe
 from asktell.writing import write_whole
 
 POLL = 0.2  # seconds between looks at the running cells
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _cheapness(chosen: Protocol, name: str) -> int:
     """0 for a strategy that draws, 1 for one pass over the pool, 2 for none."""
-    needs = strategy_of(chosen, recipe(name)).needs
+    needs = strategy_of(chosen, parted(name)[1]).needs
     return 0 if "log_probs" in needs else 1 if needs else 2
 
 

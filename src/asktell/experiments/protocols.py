@@ -43,6 +43,10 @@ class Protocol:
     evaluate: Annotated[
         Literal["predict", "mean"], "test predictions: one pass with dropout off, or the mean of `draws` draws"
     ] = "predict"
+    foreign: Annotated[
+        tuple[str, ...],
+        "inputs from elsewhere (noise, permuted) that epistemic uncertainty should tell from test items",
+    ] = ()
 
     @property
     def choices(self) -> dict[str, object]:
@@ -95,6 +99,11 @@ _DIGITS: Final = Protocol(
     rounds=20,
     strategies=("random", "margin", "bald", "mean-std", "batchbald", "power-bald"),
 )
+
+_POSTERIORS: Final = (
+    "mc-dropout", "deep-ensemble", "snapshot-ensemble", "diverse-ensemble", "split-head", "stochastic-ensemble",
+    "bayes-by-backprop", "laplace", "bagging", "random-forest", "gradient-boosting",
+)  # fmt: skip
 
 _SEED: Final = Protocol(
     name="mnist-seed",
@@ -191,6 +200,32 @@ _ALL: Final = (
         summary="the digits five times over with a little noise: what near-duplicates do to top-k",
         copies=5,
         noise=0.05,
+    ),
+    replace(
+        _DIGITS,
+        name="posteriors",
+        summary="the digits with every posterior: which one's disagreement is worth asking by, and what it costs",
+        batch=10,
+        rounds=12,
+        strategies=(
+            "random",
+            *(f"{name}+{by}" for name in _POSTERIORS for by in ("bald", "entropy", "mc-variation-ratio")),
+        ),
+        foreign=("noise", "permuted"),
+    ),
+    Protocol(
+        name="posteriors-mnist",
+        summary="10,000 images of MNIST with every posterior, 20 labels a round; forest and boosting see pixels",
+        dataset="mnist",
+        network="dbal-cnn",
+        training=Training(epochs=15, batch=32, samples_per_epoch=320),
+        batch=20,
+        rounds=9,
+        strategies=tuple(f"{name}+{by}" for name in _POSTERIORS for by in ("bald", "random")),
+        seeds=(0, 1),
+        pool_size=10_000,
+        draws=50,
+        foreign=("noise", "permuted"),
     ),
     _SEED,
     _small(_SEED, Training(epochs=75, batch=256), rounds=6),

@@ -71,6 +71,7 @@ def _section(summary: ProtocolSummary, results: Results) -> dict[str, object]:
         "summary": summary,
         "picture": picture,
         "fields": results.protocols.get(summary.protocol, {}),
+        "foreign": sorted({kind for s in summary.strategies for kind in s.auroc}),
         "phases": sorted({phase for s in summary.strategies for phase in s.seconds}),
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
-from asktell.experiments.curves import Curve, Results
+from asktell.experiments.curves import Curve, Outcome, Results
 from asktell.experiments.statistics import (
     TARGETS,
     Crossing,
@@ -42,6 +42,7 @@ class StrategySummary:
     fill_share: float
     saturated_share: float
     seconds: Mapping[str, float]
+    auroc: Mapping[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,13 @@ def _strategy(curve: Curve, random: Curve | None, until: int) -> StrategySummary
         fill_share=fill_share(curve.cells),
         saturated_share=saturated_share(curve.cells),
         seconds=seconds_by_phase(curve.cells),
+        auroc={kind: estimate([outcome.auroc[kind] for outcome in last]) for kind in _kinds(last)},
     )
+
+
+def _kinds(outcomes: Sequence[Outcome]) -> list[str]:
+    """Foreign inputs that all outcomes were evaluated on."""
+    return sorted(set.intersection(*(set(outcome.auroc) for outcome in outcomes)))
 
 
 def _reference(curves: Sequence[Curve]) -> Curve | None:
@@ -201,6 +208,7 @@ def _strategy_json(s: StrategySummary) -> dict[str, object]:
         "fill_share": s.fill_share,
         "saturated_share": s.saturated_share,
         "seconds": dict(s.seconds),
+        **({"final_auroc": {kind: asdict(e) for kind, e in s.auroc.items()}} if s.auroc else {}),
     }
 
 

@@ -1,5 +1,6 @@
 """What a learner is: a way of fitting that gives a posterior."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -34,4 +35,13 @@ class Learner(Protocol):
 
     def fit(self, round: Round, *, generator: torch.Generator) -> Posterior:  # noqa: A002
         """Fit on the labelled rows."""
+        ...
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A learner that can make its posterior again from weights."""
+
+    def restore(self, classes: tuple[str, ...], weights: Mapping[str, Tensor]) -> Posterior:
+        """The posterior that had these weights. Raises `ModelError` if they do not fit."""
         ...

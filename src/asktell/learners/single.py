@@ -1,14 +1,16 @@
 """One network, fitted on the labelled rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from asktell.errors import ModelError, ProtocolError
+from asktell.learners.fitting import check_classes
 from asktell.learners.protocols import Round
+from asktell.learners.restoring import blank, filled
 from asktell.posteriors import HasWeights, MCDropout
 from asktell.posteriors.weights import put_weights
 from asktell.randomness import derive, seeded, take_key
@@ -54,6 +56,7 @@ class SingleNetwork:
         """Fit on the labelled rows."""
         key = take_key(generator)
         module = self._start(round, derive(key, "initialise"))
+        check_classes(module, round)
         fit(
             module,
             round.inputs,
@@ -62,9 +65,14 @@ class SingleNetwork:
             validation=round.validation,
             generator=derive(key, "fit"),
         )
-        posterior = MCDropout(module, batch=self.batch, off=self.off, head=self.head)
-        _check_classes(posterior, round)
-        return posterior
+        return self._posterior(module)
+
+    def restore(self, classes: tuple[str, ...], weights: Mapping[str, Tensor]) -> MCDropout:
+        """The posterior that had these weights. Raises `ModelError` if they do not fit."""
+        return self._posterior(filled(blank(self.build, len(classes)), weights))
+
+    def _posterior(self, module: nn.Module) -> MCDropout:
+        return MCDropout(module, batch=self.batch, off=self.off, head=self.head)
 
     def _start(self, data: Round, generator: torch.Generator) -> nn.Module:
         with seeded(generator):
@@ -74,11 +82,3 @@ class SingleNetwork:
                 raise ModelError(f"cannot go on from a {type(data.previous).__name__}: it has no weights; restart cold")
             put_weights(module, data.previous.weights(), "the round before")
         return module
-
-
-def _check_classes(posterior: MCDropout, data: Round) -> None:
-    classes = posterior.predict(data.inputs[0:1]).shape[1]
-    if classes != len(data.classes):
-        raise ModelError(
-            f"the network has {classes} classes, the round has {len(data.classes)}: build() must heed its argument"
-        )

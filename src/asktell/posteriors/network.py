@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asktell.arrays import Features, PointLogProbs
+from asktell.arrays import Features, PointLogProbs, Scores
 from asktell.errors import EvidenceError, ModelError
+from asktell.posteriors.gradients import expected_gradient_length
 from asktell.posteriors.probe import check_steady
 from asktell.posteriors.weights import weights_of
 from asktell.rows import Rows, as_rows
@@ -43,6 +44,10 @@ class Network:
         heads = [self._head] if self._head else [m for m in self.module.modules() if isinstance(m, nn.Linear)]
         with torch.no_grad(), _watched(heads) as last:
             return torch.cat([_features(last, self.module(x), len(x)).cpu() for x in self.batches(inputs)])
+
+    def expected_gradient_length(self, inputs: Source, *, bias: bool = True) -> Scores:
+        """sum_y p_y |gradient of the loss in all weights, were y the label| of every row."""
+        return torch.cat([expected_gradient_length(self.module, x, bias=bias) for x in self.batches(inputs)])
 
     def weights(self) -> dict[str, Tensor]:
         """Parameters and buffers by name."""
@@ -85,6 +90,14 @@ class PointEvidence:
     def features(self, inputs: Source) -> Features:
         """The head's inputs [n, d], in the pass that gives `point_log_probs`."""
         return self._network.features(inputs)
+
+    def expected_gradient_length(self, inputs: Source, *, bias: bool = True) -> Scores:
+        """sum_y p_y |gradient of the loss in all weights, were y the label|: a backward pass for every row and class.
+
+        Without `bias`, parameters whose name ends in "bias" are left out. Raises `ModelError` for a network that
+        torch.func cannot differentiate. Settles, Craven & Ray 2007.
+        """
+        return self._network.expected_gradient_length(inputs, bias=bias)
 
     def weights(self) -> dict[str, Tensor]:
         """Parameters and buffers by name."""

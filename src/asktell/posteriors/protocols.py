@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from asktell.arrays import Features, LogProbs, PointLogProbs
+from asktell.arrays import Features, LogProbs, PointLogProbs, Scores
 from asktell.rows import Rows
 
 
@@ -59,4 +59,13 @@ class OffersFeatures(Protocol):
 
     def features(self, inputs: Rows) -> Features:
         """Penultimate activations, from the same deterministic pass as `point_log_probs`."""
+        ...
+
+
+@runtime_checkable
+class OffersUtility(Protocol):
+    """A posterior that says itself how much an item's label is worth."""
+
+    def utility(self, inputs: Rows) -> Scores:
+        """A number per row, higher = ask sooner; what a row gets depends on no other row."""
         ...

@@ -41,7 +41,7 @@ def model_id(posterior: Posterior) -> str:
     digest = hashlib.sha256()
     for name, weight in sorted(posterior.weights().items()):
         digest.update(f"{name} {weight.dtype} {list(weight.shape)}\n".encode())
-        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(_packed(weight).flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -57,7 +57,7 @@ def weights_of(module: nn.Module) -> dict[str, Tensor]:
 def save_weights(source: nn.Module | HasWeights, path: str | os.PathLike[str]) -> None:
     """Write the weights of a module or a posterior as safetensors; `path` holds the old file or the new one."""
     weights = weights_of(source) if isinstance(source, nn.Module) else source.weights()
-    tensors = {name: w.detach().cpu().contiguous().clone() for name, w in weights.items()}
+    tensors = {name: _packed(weight) for name, weight in weights.items()}
     write_whole(Path(path), safetensors.torch.save(tensors))
 
 
@@ -76,3 +76,11 @@ def put_weights(module: nn.Module, weights: Mapping[str, Tensor], origin: str) -
         module.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise ModelError(f"weights from {origin} do not fit the network: {error}") from error
+
+
+def _packed(weight: Tensor) -> Tensor:
+    """A copy on the CPU with its numbers in order, one beside the other.
+
+    `contiguous` is not enough: it leaves an axis of length 1 its stride, which is 0 after `expand`.
+    """
+    return weight.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -13,15 +13,17 @@
             return torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
 
 A posterior that is not made of one module overrides `posterior` instead of `module` and `wrap`; the laws about the
-module are then skipped.
+module are then skipped. One that has weights overrides `restore` as well, as a learner has it; without, the law about
+saving is skipped.
 """
 
 import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 from typing import cast
 from unittest import SkipTest
 
@@ -30,7 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from asktell.errors import AsktellError
-from asktell.posteriors import Draws, OffersFeatures, OffersPoint, Posterior
+from asktell.learners import load, save
+from asktell.posteriors import Draws, HasWeights, OffersFeatures, OffersPoint, Posterior
 from asktell.randomness import derive, take_key
 from asktell.rows import Rows, as_rows
 
@@ -69,6 +72,10 @@ class PosteriorConformance:
     def inputs(self) -> Tensor:
         """At least eight different items, [n, ...]; the same at every call, in any process."""
         raise NotImplementedError("override inputs()")
+
+    def restore(self, classes: tuple[str, ...], weights: Mapping[str, Tensor]) -> Posterior:
+        """The posterior that had these weights, made anew."""
+        raise SkipTest("override restore() to put saving and loading on trial")
 
     def test_offers_what_it_says(self) -> None:
         """`offers` names evidence, and there is a method behind each name."""
@@ -136,6 +143,20 @@ class PosteriorConformance:
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         values = self.values()
         _assert_close(values, torch.tensor(json.loads(output.splitlines()[-1]), dtype=values.dtype))
+
+    def test_saving_and_loading_gives_the_same_draws(self) -> None:
+        """From safetensors and JSON, if it has weights: the same model id, predictions and draws."""
+        posterior, rows = self.posterior(), as_rows(self.inputs())
+        if not isinstance(posterior, HasWeights):
+            raise SkipTest("it has no weights")
+        predicted = posterior.predict(rows)
+        names = tuple(f"class {number}" for number in range(predicted.shape[1]))
+        with TemporaryDirectory() as folder:
+            save(posterior, names, folder)
+            restored, classes = load(self, folder)
+        assert classes == names
+        _assert_close(predicted.exp(), restored.predict(rows).exp())
+        _assert_close(_values(self._draws(posterior), self.inputs()), _values(self._draws(restored), self.inputs()))
 
     def test_calls_do_not_matter(self) -> None:
         """Values and predictions stay as they are, however often they are asked for."""

@@ -1,7 +1,7 @@
 """Fitting one module on labelled rows: plain torch, seeded from end to end."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -11,9 +11,12 @@ from asktell.errors import ModelError
 from asktell.posteriors.network import Source, normalised, placed
 from asktell.randomness import derive, seeded, take_key
 from asktell.rows import Rows, as_rows
+from asktell.training.method import Groups, Method, Step
 from asktell.training.settings import History, Training
 
 _EVALUATED_AT_ONCE = 256
+
+_ADAM_ON_CROSS_ENTROPY = Method()
 
 Progress = Callable[[int, float], None]
 """Called after each epoch with its number, from 0, and its mean loss."""
@@ -28,11 +31,13 @@ def fit(
     validation: tuple[Source, Tensor] | None = None,
     generator: torch.Generator,
     progress: Progress | None = None,
+    method: Method = _ADAM_ON_CROSS_ENTROPY,
 ) -> History:
     """Train `module` in place on `inputs` and `labels` (int64 [l], 0..c-1), and leave it in eval mode.
 
     Takes one key from `generator`; the order of the rows and the dropout of training depend on it alone, and the
-    global random state stays as it was. The module returns logits or log-probabilities [rows, c].
+    global random state stays as it was. The module returns logits or log-probabilities [rows, c]. `method` says what a
+    step does if it is not Adam on cross-entropy.
 
     Raises `ModelError` without labels, for labels outside of 0..c-1, for `patience` without a validation set, and
     if the loss is no longer finite.
@@ -46,8 +51,8 @@ def fit(
     if training.patience is not None and validation is None:
         raise ModelError("stopping early needs a validation set: pass validation=(inputs, labels), or patience=None")
     key = take_key(generator)
-    run = _Run(module, training, *_checked(module, inputs, labels, "labels"))
-    held_out = None if validation is None else _checked(module, *validation, "validation labels")
+    run = _Run(module, training, *checked(module, inputs, labels, "labels"), method)
+    held_out = None if validation is None else checked(module, *validation, "validation labels")
     try:
         with seeded(derive(key, "dropout")):
             return _train(run, held_out, derive(key, "order"), progress)
@@ -67,7 +72,7 @@ def accuracy(module: nn.Module, inputs: Source, labels: Tensor) -> float:
     return right / len(rows)
 
 
-def weight_decay(module: nn.Module, training: Training, labels: int) -> list[dict[str, object]]:
+def weight_decay(module: nn.Module, training: Training, labels: int) -> Groups:
     """Adam's parameter groups: weight_decay 2c / l on the weight matrices that `decay_on` names, 0 on the rest.
 
     Adam adds weight_decay * W to the gradient, which is the gradient of (c / l) ||W||^2.
@@ -81,6 +86,18 @@ def weight_decay(module: nn.Module, training: Training, labels: int) -> list[dic
     ]
 
 
+def batches(count: int, training: Training, order: torch.Generator) -> list[Tensor]:
+    """Sorted rows of each step of an epoch over `count` labelled rows.
+
+    A last batch of one row joins the one before it: BatchNorm cannot train on one.
+    """
+    samples = torch.randperm(max(count, training.samples_per_epoch or 0), generator=order) % count
+    parts = list(torch.split(samples, training.batch or len(samples)))
+    if len(parts) > 1 and len(parts[-1]) == 1 < len(parts[-2]):
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return [part.sort().values for part in parts]
+
+
 @dataclass
 class _Run:
     """A module on its way: one optimiser for the whole run."""
@@ -89,35 +106,32 @@ class _Run:
     training: Training
     rows: Rows
     labels: Tensor
+    method: Method
     optimiser: torch.optim.Optimizer = field(init=False)
+    taken: int = 0
 
     def __post_init__(self) -> None:
         groups = weight_decay(self.module, self.training, len(self.labels))
-        self.optimiser = torch.optim.Adam(groups, lr=self.training.lr)
+        self.optimiser = self.method.optimiser(groups, self.training.lr)
 
     def epoch(self, order: torch.Generator) -> float:
         """One epoch; the mean loss."""
         self.module.train()
-        losses = [self._step(rows) for rows in self._batches(order)]
-        return math.fsum(loss * rows for loss, rows in losses) / sum(rows for _, rows in losses)
+        parts = batches(len(self.labels), self.training, order)
+        samples = sum(map(len, parts))
+        steps = [Step(rows, i, len(parts), samples, len(self.labels)) for i, rows in enumerate(parts)]
+        return math.fsum(self._step(step) * len(step.rows) for step in steps) / samples
 
-    def _step(self, rows: Tensor) -> tuple[float, int]:
-        x = placed(self.rows.take(rows), self.module)
-        output = self.module(x)
-        loss = nn.functional.cross_entropy(output, self.labels[rows].to(output.device))
+    def _step(self, step: Step) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.training.lr * self.method.rate(self.taken / (step.steps * self.training.epochs))
+        x = placed(self.rows.take(step.rows), self.module)
+        loss = self.method.loss(self.module, x, self.labels[step.rows].to(x.device), step)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        return float(loss.detach()), len(rows)
-
-    def _batches(self, order: torch.Generator) -> Iterator[Tensor]:
-        """Sorted rows of each step. A last batch of one row joins the one before it: BatchNorm cannot train on one."""
-        count = len(self.labels)
-        samples = torch.randperm(max(count, self.training.samples_per_epoch or 0), generator=order) % count
-        parts = list(torch.split(samples, self.training.batch or len(samples)))
-        if len(parts) > 1 and len(parts[-1]) == 1 < len(parts[-2]):
-            parts[-2:] = [torch.cat(parts[-2:])]
-        return (part.sort().values for part in parts)
+        self.taken += 1
+        return float(loss.detach())
 
 
 def _train(
@@ -159,13 +173,14 @@ class _Watch:
         return self._best
 
 
-def _checked(module: nn.Module, inputs: Source, labels: Tensor, name: str) -> tuple[Rows, Tensor]:
+def checked(module: nn.Module, inputs: Source, labels: Tensor, name: str) -> tuple[Rows, Tensor]:
+    """Rows and labels on the CPU; `ModelError` unless they belong together and the module has the classes."""
     rows = as_rows(inputs)
     if len(rows) == 0 or len(rows) != len(labels):
         raise ModelError(f"need one or more rows and as many {name}, not {len(rows)} rows and {len(labels)} {name}")
     if labels.dtype != torch.int64 or labels.ndim != 1:
         raise ModelError(f"{name} must be int64 of one axis, not {labels.dtype} of shape {list(labels.shape)}")
-    classes = _classes(module, rows[0:1])
+    classes = classes_of(module, rows[0:1])
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise ModelError(
             f"{name} run from {int(labels.min())} to {int(labels.max())}, "
@@ -174,8 +189,8 @@ def _checked(module: nn.Module, inputs: Source, labels: Tensor, name: str) -> tu
     return rows, labels.cpu()
 
 
-def _classes(module: nn.Module, row: Tensor) -> int:
-    """How many classes the module has, as one row shows."""
+def classes_of(module: nn.Module, row: Tensor) -> int:
+    """How many classes the module has, as one row shows; leaves it in eval mode."""
     module.eval()
     with torch.no_grad(), seeded(derive(0, "classes")):
         return normalised(module(placed(row, module)), 1).shape[1]

@@ -129,6 +129,12 @@ def _terms(seed: int) -> "Figure":
     return bald_terms(seed=seed)
 
 
+def _posteriors(seed: int) -> "Figure":
+    from asktell.experiments.figures.plane import posteriors
+
+    return posteriors(seed=seed)
+
+
 def _information(seed: int) -> "Figure":
     from asktell.experiments.figures.information import batch_information
 
@@ -153,6 +159,10 @@ FIGURES: Final[Mapping[str, Computed | Recorded]] = MappingProxyType(
             "where random, margin, entropy and BALD ask, and the boundary they learn, from 10 to 35 labels", _boundaries
         ),
         "bald-terms": Computed("BALD over the plane, the two entropies it is made of, and the prediction", _terms),
+        "posteriors": Computed(
+            "epistemic uncertainty over the two moons, one panel a posterior, with the points that all were fitted on",
+            _posteriors,
+        ),
         "mnist-curves": Recorded(
             "test accuracy on MNIST against labels, beside what the seed repository stored",
             (("mnist-seed",), ("mnist-seed-k100",)),

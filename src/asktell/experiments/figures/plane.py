@@ -1,7 +1,7 @@
-"""Figures over the plane of the two moons: decision boundaries, and the terms of BALD."""
+"""Figures over the plane of the two moons: decision boundaries, the terms of BALD, what posteriors do not know."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 
 from asktell.arrays import LogProbs
-from asktell.experiments.figures.moons import CHOICES, Moons, Stage, stages
+from asktell.experiments.figures.moons import CHOICES, CLASSES, Moons, Stage, stages
 from asktell.experiments.figures.style import GREY, PAGE, styled
+from asktell.experiments.posteriors import LEARNERS
 from asktell.experiments.protocols import Protocol
+from asktell.learners import Round
+from asktell.randomness import derive
 from asktell.rows import TensorRows
 from asktell.scores import uncertainty
+from asktell.training import network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 STRATEGIES = ("random", "margin", "entropy", "bald")
 SIDE = 120
 """Points of the grid along each side of a panel."""
+POSTERIOR_POINTS = 8
+"""Labelled points of each class that posteriors are compared on."""
 _LEFT, _RIGHT, _LOW, _HIGH = -1.5, 2.5, -1.0, 1.5
 _DISCS = ("#8C4A00", "#432371")
 _NOTE = "Numbers: the round that asked for the label; 0 = labelled at the start."
@@ -90,6 +96,48 @@ def bald_terms(*, seed: int = 0, choices: Protocol = CHOICES, side: int = SIDE) 
             Row("mean\nprediction", PROBABILITY, asked, [probability(log_probs) for log_probs in predicted]),
         ]
     )
+
+
+def posteriors(
+    *, seed: int = 0, choices: Protocol = CHOICES, names: Sequence[str] = tuple(LEARNERS), side: int = SIDE
+) -> "Figure":
+    """Epistemic uncertainty over the plane by posterior, all fitted on the same points, which are drawn."""
+    moons = Moons.made()
+    rows = [int(row) for row in moons.start(POSTERIOR_POINTS, seed)]
+    data = Round(0, CLASSES, TensorRows(moons.points[rows]), moons.labels[rows])
+    epistemic = {name: _epistemic(name, data, choices, seed, side) for name in names}
+    with styled():
+        return _gallery(epistemic, data, nats(max(float(values.max()) for values in epistemic.values())))
+
+
+def _gallery(values: Mapping[str, Tensor], data: Round, scale: Scale) -> "Figure":
+    """A panel per name, four in a row, on one scale."""
+    from matplotlib.figure import Figure
+
+    across, points = min(4, len(values)), data.inputs[0 : len(data.labels)].tolist()
+    down = -(-len(values) // across)
+    figure = Figure(figsize=(PAGE, 0.3 + 1.25 * down), layout="constrained")
+    panels = list(figure.subplots(down, across, squeeze=False).ravel())
+    for axes, (name, shown) in zip(panels, values.items(), strict=False):
+        image = _background(axes, shown, scale)
+        axes.set_title(name)
+        for (x, y), label in zip(points, data.labels.tolist(), strict=True):
+            axes.plot(x, y, "o", ms=3.2, color=_DISCS[label], mec="white", mew=0.4)
+    for axes in panels[len(values) :]:
+        axes.set_axis_off()
+    bar = figure.colorbar(image, ax=panels, label=scale.label, aspect=18 * down, pad=0.01)
+    bar.outline.set_visible(False)
+    figure.supxlabel("Discs: the labelled points that every posterior was fitted on.", fontsize=7, color=GREY)
+    return figure
+
+
+def _epistemic(name: str, data: Round, choices: Protocol, seed: int, side: int) -> Tensor:
+    """BALD on the grid."""
+    learner = LEARNERS[name](network(choices.network), choices.training)
+    posterior = learner.fit(data, generator=derive(seed, "posteriors", "fit", name))
+    k = choices.draws if posterior.distinct is None else min(choices.draws, posterior.distinct)
+    draws = posterior.draw(k, generator=derive(seed, "posteriors", "draw", name))
+    return uncertainty(draws.log_probs(TensorRows(grid(side)))).epistemic
 
 
 def grid(side: int) -> Tensor:

@@ -1,0 +1,96 @@
+"""Experiments with other posteriors than the protocol's own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from asktell.errors import ProtocolError
+from asktell.experiments import curves, grid
+from asktell.experiments.cell import Cell, run_cell
+from asktell.experiments.foreign import KINDS, foreign
+from asktell.experiments.posteriors import LEARNERS, parted
+from asktell.experiments.protocols import PROTOCOLS, protocol
+from asktell.experiments.report import write_report
+from asktell.randomness import derive
+from asktell.strategies import BALD
+from asktell.training import Training
+
+QUICK = replace(
+    protocol("two-moons"),
+    training=Training(epochs=5, batch=None, lr=1e-2),
+    rounds=1,
+    draws=5,
+    pool_size=100,
+    foreign=("noise", "permuted"),
+)
+
+
+def ran(strategy: str, out: Path) -> Cell:
+    cell = Cell(QUICK, strategy, 0, out)
+    run_cell(cell)
+    return cell
+
+
+def ids(cell: Cell) -> list[list[str]]:
+    return [json.loads(line)["ids"] for line in cell.file.read_text().splitlines()]
+
+
+def test_a_name_has_a_learner_and_a_strategy() -> None:
+    assert parted("bald") == (None, parted("split-head+bald")[1])
+    assert parted("split-head+bald")[1].strategy == BALD()
+    with pytest.raises(ProtocolError, match="no posterior called deep-ensembles; did you mean deep-ensemble"):
+        parted("deep-ensembles+bald")
+    with pytest.raises(ProtocolError, match="no strategy called bold"):
+        parted("laplace+bold")
+
+
+def test_the_protocols_run_every_posterior() -> None:
+    for name in ("posteriors", "posteriors-mnist"):
+        ran_with = {parted(strategy)[0] for strategy in PROTOCOLS[name].strategies}
+        assert ran_with - {None} == set(LEARNERS)
+        assert all(kind in KINDS for kind in PROTOCOLS[name].foreign)
+
+
+def test_posteriors_ask_differently_and_a_cell_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    own, same, other = (ran(name, tmp_path) for name in ("bald", "mc-dropout+bald", "deep-ensemble+bald"))
+    assert ids(own) == ids(same) != ids(other)
+    stopped = Cell(QUICK, "deep-ensemble+bald", 0, tmp_path / "stopped")
+
+    def stop(number: int) -> None:
+        if number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(stopped, progress=stop)
+    run_cell(stopped)
+    assert ids(stopped) == ids(other)
+
+
+def test_the_report_shows_auroc_and_cost_beside_accuracy(tmp_path: Path) -> None:
+    for name in ("deep-ensemble+bald", "random-forest+bald"):
+        ran(name, tmp_path)
+    grid.plan(QUICK, ["deep-ensemble+bald", "random-forest+bald"], [0], tmp_path)
+    outcome = curves.read(tmp_path).cells[0].outcomes[-1]
+    assert set(outcome.auroc) == {"noise", "permuted"}
+    assert all(0 <= value <= 1 for value in outcome.auroc.values())
+    page = write_report(tmp_path, command="a command").page.read_text()
+    assert "<th>AUROC, noise</th><th>AUROC, permuted</th><th>seconds to fit</th>" in page
+    assert f"<td>{outcome.auroc['noise']:.3f}</td>" in page
+    summary = json.loads((tmp_path / "summary.json").read_text())["protocols"]["two-moons"]["strategies"]
+    assert summary["deep-ensemble+bald"]["final_auroc"]["noise"]["mean"] == outcome.auroc["noise"]
+
+
+def test_foreign_inputs() -> None:
+    x = torch.rand(40, 1, 4, 4, generator=derive(0))
+    shuffled, random = foreign("permuted", x), foreign("noise", x)
+    assert torch.equal(shuffled.flatten(1).sort(1).values, x.flatten(1).sort(1).values)
+    order = [int((x.flatten(1)[:, i : i + 1] == shuffled.flatten(1)).all(0).nonzero()) for i in range(16)]
+    assert sorted(order) == list(range(16)) != order
+    assert random.shape == x.shape
+    assert float(x.min()) <= float(random.min()) < float(random.max()) <= float(x.max())
+    assert torch.equal(random, foreign("noise", x))
+    with pytest.raises(ProtocolError, match="called 'fog'; there are noise, permuted"):
+        foreign("fog", x)
