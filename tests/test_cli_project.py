@@ -514,6 +514,14 @@ def test_labels_that_are_written_can_be_told(labels: dict[str, str], how: Format
     assert {answer.id: answer.label for answer in answers} == labels
 
 
+def test_status_says_what_is_wrong_with_the_worker(run: Run, birds: Path) -> None:
+    assert json.loads(run("status", "birds", "--json")[1])["worker"] == {"state": "absent", "message": ""}
+    told = {"state": "failed", "message": "the disk is full; make room on it"}
+    Path("birds", "worker.json").write_text(json.dumps(told))
+    assert json.loads(run("status", "birds", "--json")[1])["worker"] == told
+    assert "make room on it" in " ".join(run("status", "birds")[1].split())
+
+
 def test_backup_is_a_project_and_overwrites_nothing(run: Run, birds: Path) -> None:
     code, out, _ = run("backup", "birds", "copy.db", "--json")
     assert code == 0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from asktell.web.watching import SILENT, Worker, is_gone, news, notice, read_worker
+from asktell.project.worker import SILENT, Worker, is_gone, notice, read_worker
+from asktell.web.watching import news
 
 HERE = Path("birds")
 

@@ -1,6 +1,7 @@
 """Commands on a project. None of them needs torch, and numpy only where a file of arrays is read."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from asktell.errors import ProjectError
 from asktell.project import ItemPart, ItemState, Project, Status, files
 from asktell.project.catalogue import Catalogue
 from asktell.project.files import Answer, Format
+from asktell.project.worker import notice, read_worker
 from asktell.types import SKIP, Skip
 
 
@@ -33,10 +35,14 @@ def status(folder: Path, as_json: bool) -> None:
     """Print what a project holds."""
     with Project.open(folder) as project:
         found = project.status()
+        worker = notice(read_worker(project.folder), folder.resolve(), time.time())
     if as_json:
-        print_json(_document(found))
+        print_json({**_document(found), "worker": {"state": worker.state, "message": worker.message}})
     else:
-        Console().print(_table(folder, found))
+        table = _table(folder, found)
+        if worker.state != "absent":
+            table.add_row("worker", f"{worker.sentence} {worker.detail}".strip())
+        Console().print(table)
 
 
 def init(folder: Path, ids: list[str], classes: list[str], seed: int, budget: int | None, as_json: bool) -> None:

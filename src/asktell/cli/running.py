@@ -17,10 +17,13 @@ import typer
 from asktell.cli.project import print_json
 from asktell.errors import ProjectError
 from asktell.project import Project
+from asktell.project.worker import FILE, is_gone, read_worker
 from asktell.writing import write_whole
 
 PAUSES: Final = (1, 2, 5, 15, 60)
 """Seconds before a worker that died is started again; the last is for all further times."""
+LONG: Final = 300.0
+"""Seconds after which a worker that dies is started again as if it were the first time."""
 _PATIENCE: Final = 10.0
 
 
@@ -190,6 +193,7 @@ def _keep_alive(folder: Path, over: threading.Event) -> None:
     environment = {**os.environ, "ASKTELL_PARENT": str(os.getpid())}
     died = 0
     while not over.is_set():
+        started = time.monotonic()
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         _announce(folder, process.pid)
         while process.poll() is None and not over.wait(0.2):
@@ -198,14 +202,13 @@ def _keep_alive(folder: Path, over: threading.Event) -> None:
             _stop(process)
         elif not over.is_set():
             typer.echo(f"asktell: the worker ended ({process.returncode}); it is started again", err=True)
+            died = died if time.monotonic() - started < LONG else 0
             over.wait(PAUSES[min(died, len(PAUSES) - 1)])
             died += 1
 
 
 def _announce(folder: Path, pid: int) -> None:
     """Say for a worker that starts what it cannot say yet: without, the page says for seconds that none works."""
-    from asktell.web.watching import FILE, is_gone, read_worker
-
     known = read_worker(folder)
     if known.state not in ("absent", "unreadable", "stopped") and not is_gone(known, time.time()):
         return  # another one works: this one will be refused

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asktell.project import Status
+from asktell.project.worker import Notice
 from asktell.types import Audit, Budget, Question, Training
 from asktell.web import accuracies, why
 from asktell.web.accuracies import Accuracy
 from asktell.web.advice import Advice
 from asktell.web.desk import Desk
 from asktell.web.showing import Shown
-from asktell.web.watching import Notice
 
 SUMMARY = "predictions-summary.json"
 LISTED, TRAININGS = 10, 6

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asktell.project import Project
 from asktell.project.catalogue import Catalogue
+from asktell.project.worker import Notice, notice, read_worker
 from asktell.web.advice import Advice, newest_advice
 from asktell.web.answering import Answering
 from asktell.web.asking import Asking, Upcoming
@@ -14,7 +15,6 @@ from asktell.web.sessions import Sessions
 from asktell.web.settings import Settings
 from asktell.web.showing import Showing
 from asktell.web.throttle import Throttle
-from asktell.web.watching import Notice, notice, read_worker
 
 TRIES, TRIES_OF_ALL, MINUTE = 5, 50, 60.0
 """Wrong passwords a minute: from one address, and from all."""

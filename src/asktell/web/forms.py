@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field
 
 from asktell.project.catalogue import Filter
+from asktell.project.worker import Notice
 from asktell.web.asking import End
 from asktell.web.sessions import NAME_LENGTH
-from asktell.web.watching import Notice
 
 MOST_QUESTIONS = 20
 Receipt = Annotated[
