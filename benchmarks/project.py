@@ -15,7 +15,7 @@ BARS = {"import_s": 30.0, "status_s": 0.5, "tell_s": 2.0}
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
-    """Seconds; `status` is the whole command, in a process of its own, with the bytecode that an installation leaves."""
+    """Seconds; `status` is the whole command in a process of its own, with bytecode, as an installed one has it."""
     items = 20_000 if quick else ITEMS
     ids = [f"item-{number}" for number in range(items)]
     with TemporaryDirectory() as folder:
