@@ -6,7 +6,7 @@ OUT ?= demo
 JOBS ?= 2
 RUNS := digits repeated-digits mnist-seed mnist-seed-k100 mnist-small-batch-small mnist-batchbald-small \
 	repeated-mnist-small
-FIGURES := two-moons-boundaries bald-terms mnist-curves batch-information bald-vs-batchbald
+FIGURES := two-moons-boundaries bald-terms mnist-curves batch-information bald-vs-batchbald posteriors
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 .PHONY: help setup demo test quick bench bench-quick data reproduce report figures docs clean
@@ -20,7 +20,9 @@ setup: .venv/.ok  ## make .venv with asktell and all that its tests need
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	$(BIN)/uv pip install --quiet --compile-bytecode -c constraints.txt -e '.[dev,docs,bench]'
-	$(BIN)/uv pip install --quiet --no-deps batchbald-redux==2.0.5
+	$(BIN)/uv pip install --quiet --no-deps batchbald-redux==2.0.5 laplace-torch==0.3 asdfghjkl==0.1a4 \
+		backpack-for-pytorch==1.7.1 curvlinops-for-pytorch==3.0.1 einconv==0.1.0 einops==0.8.2 linear-operator==0.6.1 \
+		unfoldnd==0.2.3
 	touch $@
 
 demo: setup  ## real MNIST: how many labels active learning saves (6 minutes on two cores)
@@ -49,7 +51,7 @@ reproduce: setup  ## the committed runs (hours); skips what is done, goes on whe
 report: setup  ## tables, curves and page of every committed run
 	set -e; for run in $(RUNS); do $(BIN)/asktell experiment report results/$$run; done
 
-figures: setup  ## the five figures, into docs/figures
+figures: setup  ## the figures, into docs/figures
 	set -e; for name in $(FIGURES); do $(BIN)/asktell figure $$name --out docs/figures/$$name.png; done
 
 docs: setup  ## the documentation site, in site/
