@@ -156,9 +156,9 @@ def test_a_title_says_what_is_known(tmp_path: Path) -> None:
 # By name ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_the_seed_repository_are_there() -> None:
+def test_all_figures_are_there() -> None:
     assert list(FIGURES) == [
-        "two-moons-boundaries", "bald-terms", "mnist-curves", "batch-information", "bald-vs-batchbald",
+        "two-moons-boundaries", "bald-terms", "posteriors", "mnist-curves", "batch-information", "bald-vs-batchbald",
     ]  # fmt: skip
 
 
