@@ -90,6 +90,7 @@ def label(page: Page, sample: Sample, number: int) -> None:
 def seen_to_move(page: Page, since: int) -> int:
     """Waits at the dashboard until the curve has more points than that and nothing is due; gives how many."""
     page.click("text=Dashboard")
+    page.wait_for_selector("#points", state="attached")  # the board is a page of its own
     page.wait_for_function(f"since => ({POINTS})().length > since", arg=since, timeout=PATIENCE)
     page.wait_for_selector("#worker >> text=Up to date", timeout=PATIENCE)
     page.wait_for_selector("#curve canvas")
