@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks import batchbald, cover, draws, growth, peers, project, scale, scores, spread
-from benchmarks.harness import table
+from benchmarks.harness import missed, table
 
 HERE = Path(__file__).parent
 KERNELS = (batchbald, scale, cover, spread, peers, draws, scores, project)
@@ -55,6 +55,10 @@ Written by `make bench`: peer and asktell on the same input in the same run, med
 Peaks are of resident memory, beyond what was resident before the call.
 
 {table(rows)}
+
+## Missed, and why
+
+{missed(rows)}
 
 ## Growth
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Line:
-    """One line of RESULTS.md. `met`: whether the bar was reached; None where there is none."""
+    """One line of RESULTS.md. `met`: whether the bar was reached, None where there is none; `why` it was not."""
 
     kernel: str
     against: str
@@ -25,6 +25,7 @@ class Line:
     measured: str
     bar: str
     met: bool | None = None
+    why: str = ""
 
 
 def timed(run: Callable[[], T], clock: Callable[[], float] = time.perf_counter) -> tuple[float, T]:
@@ -91,3 +92,9 @@ def table(lines: Sequence[Line]) -> str:
         for r in lines
     ]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows))
+
+
+def missed(lines: Sequence[Line]) -> str:
+    """Why bars were missed, in Markdown."""
+    reasons = [f"- {line.kernel}: {line.why or 'not known yet'}" for line in lines if line.met is False]
+    return "\n".join(reasons) or "No bar."
