@@ -5,7 +5,8 @@ BIN := .venv/bin
 OUT ?= demo
 JOBS ?= 2
 RUNS := digits repeated-digits mnist-seed mnist-seed-k100 mnist-small-batch-small mnist-batchbald-small \
-	repeated-mnist-small
+	repeated-mnist-small learned-mnist posteriors posteriors-mnist posteriors-mnist-mlp
+COMPARED := digits repeated-digits letter mnist
 FIGURES := two-moons-boundaries bald-terms mnist-curves batch-information bald-vs-batchbald posteriors
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
@@ -46,10 +47,11 @@ data: setup  ## fetch and check every data set
 
 reproduce: setup  ## the committed runs (hours); skips what is done, goes on where it was interrupted
 	set -e; for run in $(RUNS); do $(BIN)/asktell experiment run $$run --out results/$$run --jobs $(JOBS); done
+	set -e; for set in $(COMPARED); do $(BIN)/asktell experiment run comparison-$$set --out results/comparison --jobs $(JOBS); done
 	$(MAKE) report
 
 report: setup  ## tables, curves and page of every committed run
-	set -e; for run in $(RUNS); do $(BIN)/asktell experiment report results/$$run; done
+	set -e; for cells in results/*/cells; do $(BIN)/asktell experiment report $${cells%/cells}; done
 
 figures: setup  ## the figures, into docs/figures
 	set -e; for name in $(FIGURES); do $(BIN)/asktell figure $$name --out docs/figures/$$name.png; done

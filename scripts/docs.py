@@ -1,7 +1,8 @@
 """What the site takes from the code and the results when it is built, so that it cannot go stale: a hook of mkdocs.
 
-A page says `<!-- generated: NAME -->` where a piece of `PIECES` belongs. Two pages come from outside of docs/: the
-changelog and the committed runs. At the end no page may fetch anything from elsewhere.
+A page says `<!-- generated: NAME -->` where a piece of `PIECES` belongs. Three pages come from outside of docs/: the
+changelog, the committed runs, and what a simulated annotator measured. At the end no page may fetch anything from
+elsewhere.
 """
 
 import json
@@ -21,6 +22,7 @@ from scripts import claims
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 WIDTH = 80
+PICTURES = {"curves.png", "comparison.png", "report.html"}
 PLACE = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 FETCHED = re.compile(
     r'<(?!link rel="canonical")(?:script|link|img|iframe|source|video|audio|embed|object)\b[^>]*'
@@ -37,8 +39,13 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the pages and pictures that lie outside of docs/."""
     files.append(File.generated(config, "changelog.md", content=(ROOT / "CHANGELOG.md").read_text(encoding="utf-8")))
     files.append(File.generated(config, "results/runs.md", content=committed_runs()))
+    annotator = (RESULTS / "annotator" / "README.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "results/annotator/README.md", content=annotator))
+    files.append(
+        File.generated(config, "results/annotator/curves.png", abs_src_path=str(RESULTS / "annotator/curves.png"))
+    )
     for run in runs():
-        for name in ("curves.png", "report.html"):
+        for name in PICTURES & {path.name for path in run.iterdir()}:
             files.append(File.generated(config, f"results/{run.name}/{name}", abs_src_path=str(run / name)))
     return files
 
@@ -178,8 +185,10 @@ def committed_runs() -> str:
 def _run(folder: Path) -> str:
     name = folder.name
     said = " ".join(summary["headline"] for summary in _summary(folder).values())
-    curves = f"![Learning curves of {name}]({name}/curves.png)"
-    return f"## {name}\n\n{said}\n\n{curves}\n\n[The whole report]({name}/report.html)"
+    pictures = f"![Learning curves of {name}]({name}/curves.png)"
+    if (folder / "comparison.png").exists():
+        pictures += f"\n\n![Every strategy against every other]({name}/comparison.png)"
+    return f"## {name}\n\n{said}\n\n{pictures}\n\n[The whole report]({name}/report.html)"
 
 
 def _summary(folder: Path) -> Mapping[str, Any]:

@@ -115,6 +115,7 @@ def test_settings_are_checked_and_secrets_never_shown(run: Run, scans: Path) -> 
     fails(run, "settings", "scans", "queue", "many")
     assert json.loads(run("settings", "scans", "--json")[1])["queue"] == 7
     assert "asktell password scans" in fails(run, "settings", "scans", "password", "x")
+    assert "changes how the model is trained" in fails(run, "settings", "scans", "strategy", "egl-full")
 
 
 def test_password_token_budget_and_classes(run: Run, scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from asktell.strategies import recipes
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {str(path.relative_to(DOCS)): path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
-FROM_ELSEWHERE = {"changelog.md", "results/runs.md"}
+FROM_ELSEWHERE = {"changelog.md", "results/runs.md", "results/annotator/README.md"}
 LEFT_OUT = {"worklog.md"}
 ROOMS = (learners, pools, posteriors, scores, selection, strategies, testing, training)
 VARYING = ("asktell experiment", "python -m pytest")

@@ -25,7 +25,7 @@ OFFERED_BY = {
     "log_probs": "every learner",
     "point_log_probs": "learners of one network, such as SingleNetwork",
     "features": "learners of one network, such as SingleNetwork",
-    "utility": "the learner of a recipe that comes with one, such as egl-full",
+    "utility": "the learner of a recipe that comes with one, such as egl-full, ceal, loss-prediction or vaal",
 }
 """Who gives which evidence."""
 

@@ -306,7 +306,10 @@ def test_two_moons_have_one_shape_and_two_sides() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(DataError, match="no data set 'cifar'; there are digits, mnist, two-moons"):
+    with pytest.raises(
+        DataError,
+        match="no data set 'cifar'; there are digits, fashion-mnist, letter, mnist, mnist-efficientnet, two-moons",
+    ):
         datasets.load("cifar")
 
 

@@ -4,12 +4,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from asktell.errors import ProtocolError
+from asktell.cli.tables import print_report
+from asktell.errors import DataError, ProtocolError
 from asktell.experiments import curves, grid
 from asktell.experiments.cell import Cell, run_cell
+from asktell.experiments.datasets import fashion
+from asktell.experiments.datasets.cache import digest
 from asktell.experiments.foreign import KINDS, foreign
 from asktell.experiments.posteriors import LEARNERS, parted
 from asktell.experiments.protocols import PROTOCOLS, protocol
@@ -48,9 +52,11 @@ def test_a_name_has_a_learner_and_a_strategy() -> None:
 
 
 def test_the_protocols_run_every_posterior() -> None:
-    for name in ("posteriors", "posteriors-mnist"):
-        ran_with = {parted(strategy)[0] for strategy in PROTOCOLS[name].strategies}
+    for names in (("posteriors",), ("posteriors-mnist", "posteriors-mnist-mlp")):
+        ran_with = {parted(strategy)[0] for name in names for strategy in PROTOCOLS[name].strategies}
         assert ran_with - {None} == set(LEARNERS)
+    for name in ("posteriors", "posteriors-mnist", "posteriors-mnist-mlp"):
+        assert "random" in PROTOCOLS[name].strategies  # what the report compares with
         assert all(kind in KINDS for kind in PROTOCOLS[name].foreign)
 
 
@@ -69,7 +75,9 @@ def test_posteriors_ask_differently_and_a_cell_that_was_stopped_goes_on(tmp_path
     assert ids(stopped) == ids(other)
 
 
-def test_the_report_shows_auroc_and_cost_beside_accuracy(tmp_path: Path) -> None:
+def test_the_report_shows_auroc_and_cost_beside_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("deep-ensemble+bald", "random-forest+bald"):
         ran(name, tmp_path)
     grid.plan(QUICK, ["deep-ensemble+bald", "random-forest+bald"], [0], tmp_path)
@@ -81,6 +89,25 @@ def test_the_report_shows_auroc_and_cost_beside_accuracy(tmp_path: Path) -> None
     assert f"<td>{outcome.auroc['noise']:.3f}</td>" in page
     summary = json.loads((tmp_path / "summary.json").read_text())["protocols"]["two-moons"]["strategies"]
     assert summary["deep-ensemble+bald"]["final_auroc"]["noise"]["mean"] == outcome.auroc["noise"]
+    monkeypatch.setenv("COLUMNS", "200")
+    capsys.readouterr()
+    print_report(tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    titles, row = (next(line for line in lines if "AUROC" in line), [line for line in lines if "deep-ens" in line][-1])
+    told = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert [title.strip() for title in titles.split("┃")[3:-1]] == [
+        "ECE",
+        "AUROC, noise",
+        "AUROC, permuted",
+        "s to fit",
+        "s to score",
+    ]
+    cost = summary["deep-ensemble+bald"]["seconds"]
+    assert told[2:] == [
+        f"{outcome.ece:.3f}",
+        *(f"{outcome.auroc[kind]:.3f}" for kind in ("noise", "permuted")),
+        *(f"{cost[phase]:.1f}" for phase in ("fit", "evidence")),
+    ]
 
 
 def test_foreign_inputs() -> None:
@@ -92,5 +119,31 @@ def test_foreign_inputs() -> None:
     assert random.shape == x.shape
     assert float(x.min()) <= float(random.min()) < float(random.max()) <= float(x.max())
     assert torch.equal(random, foreign("noise", x))
-    with pytest.raises(ProtocolError, match="called 'fog'; there are noise, permuted"):
+    with pytest.raises(ProtocolError, match="called 'fog'; there are fashion-mnist, noise, permuted"):
         foreign("fog", x)
+
+
+def test_clothes_stand_in_for_digits_from_black_to_white(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shades = np.array([0, 51, 255], dtype=np.uint8).repeat(28 * 28).reshape(3, 28, 28)
+    header = bytes([0, 0, 8, 3]) + np.array(shades.shape, dtype=">u4").tobytes()
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(header + shades.tobytes())
+    monkeypatch.setattr(fashion, "SHA256", {"test_images": digest(shades)})
+    monkeypatch.setenv(fashion.VARIABLE, str(tmp_path))
+    digits = torch.tensor([-1.0, 3.0]).view(2, 1, 1, 1).expand(2, 1, 28, 28)
+    clothes = foreign("fashion-mnist", digits)
+    assert clothes.shape == digits.shape
+    assert clothes[:, 0, 3, 4].tolist() == pytest.approx([-1.0, -0.2])
+    with pytest.raises(ProtocolError, match=r"images \[n, 1, 28, 28\], which inputs \[2, 1, 8, 8\] are not"):
+        foreign("fashion-mnist", digits[..., :8, :8])
+
+
+def test_a_cell_whose_foreign_inputs_cannot_be_had_ends_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(fashion.VARIABLE, str(tmp_path))
+    monkeypatch.setattr("asktell.learners.single.fit", lambda *_, **__: pytest.fail("it was trained"))
+    digits = replace(protocol("posteriors"), foreign=("fashion-mnist",))
+    with pytest.raises(ProtocolError, match=r"which inputs .* are not"):
+        run_cell(Cell(digits, "random", 0, tmp_path / "digits"))
+    with pytest.raises(DataError, match=f"{tmp_path} holds no t10k-images-idx3-ubyte"):
+        foreign("fashion-mnist", torch.zeros(1, 1, 28, 28))

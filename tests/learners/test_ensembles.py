@@ -30,6 +30,7 @@ from asktell.learners import (
     save,
 )
 from asktell.learners.bootstrap import part
+from asktell.learners.laplace import PRECISIONS
 from asktell.learners.split_head import split
 from asktell.posteriors import HasWeights, Laplace, MCDropout, Mixture, Posterior, Scaled, model_id
 from asktell.randomness import derive, take_key
@@ -176,6 +177,13 @@ def test_a_member_that_diverges_is_named(learner: Learner, name: str) -> None:
         learner.fit(labelled(), generator=derive(0))
 
 
+def test_one_network_that_diverges_or_has_no_dropout_raises() -> None:
+    with pytest.raises(ModelError, match=r"the loss is nan in epoch 0; .* lower lr"):
+        SingleNetwork(diverging, SHORT).fit(labelled(), generator=derive(0))
+    with pytest.raises(ModelError, match=r"no dropout module, .* use Deterministic"):
+        SingleNetwork(without_dropout, SHORT).fit(labelled(), generator=derive(0))
+
+
 class LastStep(nn.Linear):
     """Its gradient, and only that, is NaN: the loss of the last step is still finite."""
 
@@ -283,6 +291,27 @@ def test_an_interrupted_fit_goes_on_where_it_was(
     make(build, tmp_path).fit(labelled(39), generator=derive(0))  # other labels: nothing can be taken over
     assert len(trained) == 9
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_bootstrap_of_what_can_be_interrupted_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bootstrap(folder: Path | None) -> Learner:
+        return Bootstrap(DeepEnsemble(build, SHORT, members=2, folder=folder), members=2)
+
+    whole = model_id(bootstrap(None).fit(labelled(), generator=derive(0)))
+    trained = []
+
+    def counting(*args: object, **kwargs: object) -> object:
+        trained.append(1)
+        if len(trained) == 4:
+            raise Interrupted
+        return fit(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("asktell.learners.fitting.fit", counting)
+    with pytest.raises(Interrupted):
+        bootstrap(tmp_path).fit(labelled(), generator=derive(0))
+    assert model_id(bootstrap(tmp_path).fit(labelled(), generator=derive(0))) == whole
+    assert len(trained) == 4 + 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["member-0", "member-1"]
 
 
 # Snapshots
@@ -471,6 +500,51 @@ def test_laplace_takes_the_dense_curvature_while_the_layer_is_small() -> None:
     assert isinstance(fixed, Laplace)
     x = as_rows(moons(5)[0])
     assert torch.equal(fixed.predict(x), fixed.point_log_probs(x))
+
+
+def validated(labels: Tensor) -> Round:
+    return replace(labelled(), validation=(as_rows(moons(len(labels), seed=4)[0]), labels))
+
+
+def test_a_precision_is_chosen_by_validation() -> None:
+    """Of all there are none makes the validation labels likelier; whoever is always right need not vary."""
+    x, y = moons(60, seed=4)
+    noisy = torch.where(torch.arange(60) % 4 == 0, 1 - y, y)
+    learner = LastLayerLaplace(build, LONG, precision="validation")
+    doubtful = learner.fit(validated(noisy), generator=derive(0))
+    doubtless = doubtful.predict(as_rows(x)).argmax(1)
+    sure = learner.fit(validated(doubtless), generator=derive(0))
+    assert PRECISIONS[0] < doubtful.precision < sure.precision == PRECISIONS[-1]
+    for posterior, labels in ((doubtful, noisy), (sure, doubtless)):
+        weights = [posterior.weights() | {"precision": torch.tensor(precision)} for precision in PRECISIONS]
+        each = [learner.restore(("up", "down"), other) for other in weights]
+        losses = [float(nn.functional.nll_loss(other.predict(as_rows(x)).double(), labels)) for other in each]
+        assert posterior.precision == PRECISIONS[losses.index(min(losses))]
+
+
+def test_how_it_predicts_does_not_change_the_precision_that_is_chosen() -> None:
+    """Chosen by probit predictions: those of the trained network are the same under every precision."""
+    data = validated(1 - moons(60, seed=4)[1])
+    chosen = [
+        LastLayerLaplace(build, LONG, precision="validation", predict=predict).fit(data, generator=derive(0)).precision
+        for predict in ("probit", "map")
+    ]
+    assert chosen[0] == chosen[1] == PRECISIONS[0]  # all labels are wrong
+
+
+def test_a_precision_by_validation_needs_a_validation_set_before_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asktell.learners.fitting.fit", lambda *_, **__: pytest.fail("it was trained"))
+    learner = LastLayerLaplace(build, LONG, precision="validation")
+    none = torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)
+    for data in (labelled(), replace(labelled(), validation=(as_rows(none[0]), none[1]))):
+        with pytest.raises(ModelError, match="precision='validation' needs a validation set"):
+            learner.fit(data, generator=derive(0))
+
+
+def test_validation_inputs_that_are_no_numbers_choose_no_precision() -> None:
+    data = replace(labelled(), validation=(as_rows(torch.full((2, 2), torch.nan)), torch.tensor([0, 1])))
+    with pytest.raises(ModelError, match="likelihood of the validation labels is no number"):
+        LastLayerLaplace(build, SHORT, precision="validation").fit(data, generator=derive(0))
 
 
 def test_a_temperature_is_fitted_on_the_validation_set() -> None:

@@ -8,7 +8,16 @@ from torch import Tensor, nn
 
 from asktell.errors import EvidenceError, ModelError
 from asktell.learners import Round, SingleNetwork
-from asktell.posteriors import Deterministic, GradientUtility, HasWeights, MCDropout, OffersUtility, Posterior, model_id
+from asktell.posteriors import (
+    Deterministic,
+    HasWeights,
+    MCDropout,
+    NetworkWithUtility,
+    OffersUtility,
+    Posterior,
+    gradient_utility,
+    model_id,
+)
 from asktell.posteriors import gradients as room
 from asktell.posteriors.gradients import expected_gradient_length
 from asktell.randomness import derive, seeded
@@ -125,7 +134,7 @@ class TestGradientUtility(PosteriorConformance):
         return made("mlp")
 
     def wrap(self, module: nn.Module) -> Posterior:
-        return GradientUtility(MCDropout(module))
+        return gradient_utility(MCDropout(module))
 
     def inputs(self) -> Tensor:
         return points(20)
@@ -133,7 +142,7 @@ class TestGradientUtility(PosteriorConformance):
 
 def test_utility_is_the_length_and_all_else_is_the_posterior() -> None:
     plain = MCDropout(made("mlp"))
-    useful = GradientUtility(plain, bias=False)
+    useful = gradient_utility(plain, bias=False)
     assert isinstance(useful, OffersUtility)
     assert isinstance(useful, HasWeights)
     rows = as_rows(points(7))
@@ -158,7 +167,7 @@ def test_a_posterior_of_another_kind_is_refused() -> None:
             return torch.zeros(1, 2)
 
     with pytest.raises(EvidenceError, match="such as SingleNetwork gives; Votes is none"):
-        GradientUtility(Votes())  # type: ignore[arg-type]
+        gradient_utility(Votes())  # type: ignore[arg-type]
 
 
 def test_the_learner_that_is_wrapped_learns_the_same() -> None:
@@ -166,6 +175,6 @@ def test_the_learner_that_is_wrapped_learns_the_same() -> None:
     data = Round(0, ("low", "high"), TensorRows(torch.randn(20, 2)), torch.arange(20) % 2)
     plain, useful = (one.fit(data, generator=derive(1)) for one in (learner, FullGradient(learner)))
     assert isinstance(plain, HasWeights)
-    assert isinstance(useful, GradientUtility)
+    assert isinstance(useful, NetworkWithUtility)
     assert model_id(plain) == model_id(useful)
     assert FullGradient(learner).offers == learner.offers | {"utility"}

@@ -8,7 +8,7 @@ from asktell.embeddings import LastLayer
 from asktell.errors import EvidenceError, RowError, SelectionError
 from asktell.evidence import Evidence, check_offered, gather
 from asktell.learners import Round, SingleNetwork
-from asktell.posteriors import Deterministic, GradientUtility
+from asktell.posteriors import Deterministic, NetworkWithUtility, gradient_utility
 from asktell.randomness import derive
 from asktell.rows import Rows, TensorRows
 from asktell.scores import contrastive, expected_gradient_length
@@ -129,7 +129,7 @@ def test_the_recipe_with_a_learner_asks_by_the_gradient_in_all_weights() -> None
         check_offered(chosen.strategy.needs, plain.offers, "the learner")
     data = Round(0, ("a", "b"), inputs(SNAPSHOT.labelled_ids), torch.tensor([0, 1, 0]))
     posterior = learner.fit(data, generator=derive(1))
-    assert isinstance(posterior, GradientUtility)
+    assert isinstance(posterior, NetworkWithUtility)
     found = gather(chosen.strategy.needs, posterior, SNAPSHOT, inputs, 5, derive(0))
     picked = chosen.strategy(found, 6, generator=derive(0))
     lengths = posterior.utility(inputs(SNAPSHOT.ids))
@@ -139,7 +139,7 @@ def test_the_recipe_with_a_learner_asks_by_the_gradient_in_all_weights() -> None
 
 
 def test_of_a_network_of_one_layer_both_forms_agree() -> None:
-    posterior = GradientUtility(Deterministic(nn.Linear(2, 3).double()))
+    posterior = gradient_utility(Deterministic(nn.Linear(2, 3).double()))
     whole = gather(frozenset({"utility"}), posterior, SNAPSHOT, inputs, 5, derive(0))
     last = gather(EGL().needs, posterior, SNAPSHOT, inputs, 5, derive(0))
     torch.testing.assert_close(Utility().scores(whole), EGL().scores(last))

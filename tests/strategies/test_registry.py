@@ -37,6 +37,7 @@ def test_the_recipes_are_those_that_are_documented() -> None:
         "core-set", "core-set-robust",
         "badge", "kmeans-margin",
         "typiclust", "probcover", "facility-location", "suggestive-annotation", "cal", "bait", "egl", "egl-full",
+        "loss-prediction", "vaal", "discriminative", "label-dispersion", "ceal", "svp",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from asktell.posteriors import Deterministic, model_id
 from asktell.randomness import derive, seeded, take_key
 from asktell.training import NETWORKS, History, Training, accuracy, digits_mlp, fit, network, two_moons_mlp
 from asktell.training.fit import weight_decay
+from asktell.training.method import Method, Step, cross_entropy
 
 
 def moons(n: int = 40) -> tuple[Tensor, Tensor]:
@@ -254,3 +255,44 @@ def test_networks_give_logits_of_as_many_classes_as_asked(name: str) -> None:
 def test_an_unknown_network_raises() -> None:
     with pytest.raises(ProtocolError, match="dbal-cnn"):
         network("lenet")
+
+
+def test_a_watcher_sees_every_row_as_often_as_it_is_shown_and_changes_nothing() -> None:
+    x, y = moons(9)
+    seen: list[tuple[list[int], list[bool]]] = []
+    training = Training(epochs=3, batch=4)
+    watched, plain = fresh(), fresh()
+    fit(
+        watched,
+        x,
+        y,
+        training=training,
+        generator=derive(0),
+        watch=lambda rows, right: seen.append((rows.tolist(), right.tolist())),
+    )
+    fit(plain, x, y, training=training, generator=derive(0))
+    assert model_id(Deterministic(watched)) == model_id(Deterministic(plain))
+    assert sorted(row for rows, _ in seen for row in rows) == sorted(3 * list(range(9)))
+    assert all(len(rows) == len(right) for rows, right in seen)
+
+
+def test_a_watcher_sees_predictions_from_before_the_update() -> None:
+    x, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
+    module, seen = nn.Linear(1, 2, bias=False), []
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[-1.0], [1.0]]))  # both wrong
+    training = Training(epochs=2, batch=None, lr=10.0)
+    fit(module, x, y, training=training, generator=derive(0), watch=lambda _, right: seen.append(right.tolist()))
+    assert seen == [[False, False], [True, True]]
+    assert accuracy(module, x, y) == 1
+
+
+def test_a_step_knows_how_much_of_the_training_is_done() -> None:
+    done: list[float] = []
+
+    def loss(module: nn.Module, x: Tensor, y: Tensor, step: Step) -> Tensor:
+        done.append(step.done)
+        return cross_entropy(module, x, y, step)
+
+    fit(fresh(), *moons(10), training=Training(epochs=2, batch=5), generator=derive(0), method=Method(loss=loss))
+    assert done == [0, 0.25, 0.5, 0.75]

@@ -235,6 +235,29 @@ def backup(
     project.backup(folder, file, as_json)
 
 
+@app.command(rich_help_panel=EXPERIMENTS)
+def strategies(
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, to read its page.", autocompletion=completion.strategies)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the strategies with the evidence they need, what they cost and their source; or explain one.
+
+    Example: asktell strategies
+
+    Example: asktell strategies batchbald
+    """
+    from asktell.cli.strategies import listed, shown
+
+    if name is None:
+        listed(as_json)
+    elif as_json:
+        raise typer.BadParameter("--json is of the list; a page is text")
+    else:
+        shown(name)
+
+
 app.command(help=figure.HELP, rich_help_panel=EXPERIMENTS)(figure.figure)
 app.add_typer(labelling.app)
 

@@ -320,6 +320,6 @@ def merge_classes(
 
 def _strategy(name: str) -> dict[str, object]:
     """As the project keeps it; an unknown name is found when the project is made."""
-    from asktell.strategies import recipe, to_json
+    from asktell.strategies import strategy_alone, to_json
 
-    return dict(to_json(recipe(name).strategy))
+    return dict(to_json(strategy_alone(name)))

@@ -25,6 +25,8 @@ def print_report(folder: Path) -> None:
     for summary in summarise(results):
         console.print(_accuracies(summary))
         console.print(_labels(summary))
+        if kinds := sorted({kind for strategy in summary.strategies for kind in strategy.auroc}):
+            console.print(_uncertainty(summary, kinds))
         console.print(summary.headline + "\n", highlight=False, soft_wrap=True)
     for protocol, strategy, seed in results.missing:
         typer.echo(f"not run yet: {protocol}--{strategy}--{seed}")
@@ -70,6 +72,19 @@ def _labels(summary: ProtocolSummary) -> Table:
     table = Table("strategy", *targets, title="labels to an accuracy of", title_justify="left")
     for strategy in summary.strategies:
         table.add_row(strategy.strategy, *map(str, strategy.crossings))
+    return table
+
+
+def _uncertainty(summary: ProtocolSummary, kinds: Sequence[str]) -> Table:
+    """What a posterior knows of its errors, and its cost."""
+    names = ("NLL", "ECE", *(f"AUROC, {kind}" for kind in kinds), "s to fit", "s to score")
+    title = "after the last round; seconds of a whole run"
+    table = Table("strategy", *names, title=title, title_justify="left")
+    for s in summary.strategies:
+        told = [s.nll, s.ece, *(s.auroc.get(kind) for kind in kinds)]
+        cost = [s.seconds.get(phase, 0.0) for phase in ("fit", "evidence")]
+        numbers = ["-" if value is None else f"{value.mean:.3f}" for value in told]
+        table.add_row(s.strategy, *numbers, *(f"{seconds:.1f}" for seconds in cost))
     return table
 
 

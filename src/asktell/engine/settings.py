@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 from asktell.errors import ProjectError
 from asktell.project import Project
-from asktell.strategies import Strategy, from_json, recipe
+from asktell.strategies import Strategy, from_json, strategy_alone
 
 DEFAULT_STRATEGY = "power-bald"
 
 
 def _default_strategy() -> Strategy:
-    return recipe(DEFAULT_STRATEGY).strategy
+    return strategy_alone(DEFAULT_STRATEGY)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _strategy(told: object) -> Strategy:
     if told is None:
         return _default_strategy()
     if isinstance(told, str):
-        return recipe(told).strategy
+        return strategy_alone(told)
     if isinstance(told, Mapping):
         return from_json(told)
     raise ProjectError(f"the setting strategy must be a name or JSON {{name, parameters, inner}}, not {told!r}")

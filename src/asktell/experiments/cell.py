@@ -21,11 +21,22 @@ from asktell.experiments.foreign import MOST, foreign
 from asktell.experiments.lines import Line
 from asktell.experiments.posteriors import LEARNERS, parted
 from asktell.experiments.protocols import Protocol
+from asktell.experiments.soundness import DEMANDS
 from asktell.experiments.split import Split, split
-from asktell.learners import BestOnValidation, Learner, Round, SingleNetwork
+from asktell.learners import BestOnValidation, Learner, Restores, Round, SingleNetwork
+from asktell.learners.saving import read_weights
 from asktell.loop import Loop
 from asktell.oracles import SimulatedOracle
-from asktell.posteriors import HasWeights, MCDropout, Posterior, load_weights, model_id, save_weights
+from asktell.posteriors import (
+    HasWeights,
+    MCDropout,
+    Posterior,
+    load_weights,
+    model_id,
+    save_weights,
+    seconds_of,
+    told_by,
+)
 from asktell.project import Project
 from asktell.randomness import derive
 from asktell.rows import Rows, TensorRows
@@ -120,6 +131,7 @@ class _Running:
     learner: Learner = field(init=False)
     loop: Loop = field(init=False)
     oracle: SimulatedOracle = field(init=False)
+    elsewhere: dict[str, Tensor] = field(init=False)
     previous: Posterior | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +141,8 @@ class _Running:
         check_offered(self.strategy.needs, self.learner.offers, f"protocol {self.cell.protocol.name}")
         self.loop = Loop(self.project, self.strategy, seed=self.cell.seed)
         self.oracle = SimulatedOracle(self.data.truth())
+        here = self.data.data.test_inputs[:MOST]
+        self.elsewhere = {kind: foreign(kind, here) for kind in self.cell.protocol.foreign}
         self._answer_what_is_written()
         self.previous = self._previous()
 
@@ -150,7 +164,8 @@ class _Running:
         if number < self.cell.protocol.rounds:
             query = self._asked(number) or self._ask(posterior, snapshot, number, watch)
         self._keep(posterior, number)
-        self._write(number, snapshot, quality, query, watch)
+        watch.seconds |= seconds_of(posterior)
+        self._write(number, snapshot, {**quality, "told": _told(posterior, query)}, query, watch)
         if query is not None:
             self._tell(query)
         self.previous = posterior
@@ -185,7 +200,14 @@ class _Running:
         validation = (TensorRows(self.data.data.inputs[rows]), self.data.data.labels[rows]) if len(rows) else None
         inputs = self.data.inputs()
         return Round(
-            number, classes, inputs(snapshot.labelled_ids), labels, validation, inputs(snapshot.ids), self.previous
+            number,
+            classes,
+            inputs(snapshot.labelled_ids),
+            labels,
+            validation,
+            inputs(snapshot.ids),
+            self.previous,
+            self.cell.protocol.batch,
         )
 
     def _evaluate(self, posterior: Posterior, number: int) -> Line:
@@ -200,15 +222,14 @@ class _Running:
 
     def _elsewhere(self, posterior: Posterior, number: int) -> Line:
         """How well epistemic uncertainty tells test items from foreign inputs, by their kind."""
-        if not self.cell.protocol.foreign:
+        if not self.elsewhere:
             return {}
         here = self.data.data.test_inputs[:MOST]
         draws = posterior.draw(self._draws(posterior), generator=self._generator("foreign", number))
         inside, *outside = (
-            uncertainty(draws.log_probs(TensorRows(inputs))).epistemic
-            for inputs in (here, *(foreign(kind, here) for kind in self.cell.protocol.foreign))
+            uncertainty(draws.log_probs(TensorRows(inputs))).epistemic for inputs in (here, *self.elsewhere.values())
         )
-        pairs = zip(self.cell.protocol.foreign, outside, strict=True)
+        pairs = zip(self.elsewhere, outside, strict=True)
         return {"auroc": {kind: metrics.auroc(inside, scores) for kind, scores in pairs}}
 
     def _draws(self, posterior: Posterior) -> int:
@@ -259,8 +280,11 @@ class _Running:
     def _previous(self) -> Posterior | None:
         if self.cell.protocol.restart != "warm" or not self.done:
             return None
+        weights = self._weights(len(self.done) - 1)
+        if isinstance(self.learner, Restores):
+            return self.learner.restore(self.data.data.classes, read_weights(weights))
         module = network(self.cell.protocol.network)(len(self.data.data.classes))
-        load_weights(module, self._weights(len(self.done) - 1))
+        load_weights(module, weights)
         return MCDropout(module)
 
 
@@ -292,6 +316,12 @@ def _own_learner(protocol: Protocol) -> Learner:
 def strategy_of(protocol: Protocol, chosen: Recipe) -> Strategy:
     """The recipe's strategy with the protocol's choices."""
     return replace(chosen.strategy, point=protocol.point) if isinstance(chosen.strategy, OfMean) else chosen.strategy
+
+
+def _told(posterior: Posterior, query: Query | None) -> dict[str, float]:
+    """What training said of itself: that of the model, and that of a strategy which trains something too."""
+    report = query.report if query else {}
+    return told_by(posterior) | {name: float(str(report[name])) for name in DEMANDS if name in report}
 
 
 def _said(query: Query | None) -> Line:

@@ -23,7 +23,7 @@ class Outcome:
 
     `accuracy` is a fraction. `fill_share` is the share of `ids` that were fill, `saturated_at` the pick from which
     on a batch method had nothing more to say. `seconds` by phase. `auroc` by kind of foreign inputs, where there are
-    some: how well epistemic uncertainty tells them from test items.
+    some: how well epistemic uncertainty tells them from test items. `told`: what training said of itself, by name.
     """
 
     round: int
@@ -37,6 +37,7 @@ class Outcome:
     saturated_at: int | None
     seconds: Mapping[str, float]
     auroc: Mapping[str, float] = field(default_factory=dict)
+    told: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,9 @@ def _key(row: Mapping[str, object], where: str) -> Key:
 
 
 def _outcome(row: Mapping[str, object], where: str) -> Outcome:
-    ids, seconds = row.get("ids"), row.get("seconds")
-    if not isinstance(ids, list) or not isinstance(seconds, dict):
-        raise DataError(f"{where}: 'ids' must be a list and 'seconds' an object")
-    auroc = row.get("auroc", {})
-    if not isinstance(auroc, dict):
-        raise DataError(f"{where}: 'auroc' must be an object")
+    ids = row.get("ids")
+    if not isinstance(ids, list):
+        raise DataError(f"{where}: 'ids' must be a list")
     accuracy = _number(row, "accuracy", where)
     if not 0 <= accuracy <= 1:
         raise DataError(f"{where}: 'accuracy' must be a fraction in 0..1, not {accuracy}")
@@ -159,8 +157,9 @@ def _outcome(row: Mapping[str, object], where: str) -> Outcome:
         ids=tuple(map(str, ids)),
         fill_share=0.0 if row.get("fill_share") is None else _number(row, "fill_share", where),
         saturated_at=None if row.get("saturated_at") is None else _whole(row, "saturated_at", where),
-        seconds={str(phase): _number(seconds, phase, where) for phase in sorted(seconds)},
-        auroc={kind: _number(auroc, kind, where) for kind in sorted(auroc)},
+        seconds=_numbers(row.get("seconds"), "seconds", where),
+        auroc=_numbers(row.get("auroc", {}), "auroc", where),
+        told=_numbers(row.get("told", {}), "told", where),
     )
 
 
@@ -183,6 +182,12 @@ def _number(row: Mapping[str, object], name: str, where: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise DataError(f"{where}: {name!r} must be a number, not {value!r}")
     return float(value)
+
+
+def _numbers(found: object, name: str, where: str) -> dict[str, float]:
+    if not isinstance(found, dict):
+        raise DataError(f"{where}: {name!r} must be an object")
+    return {str(key): _number(found, key, where) for key in sorted(found)}
 
 
 def _check_order(outcomes: Sequence[Outcome], places: Sequence[str]) -> None:

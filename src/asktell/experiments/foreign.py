@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from asktell.errors import ProtocolError
+from asktell.experiments.datasets.fashion import clothes
 from asktell.randomness import derive
 
 MOST: Final = 1000
@@ -27,7 +28,18 @@ def permuted(inputs: Tensor) -> Tensor:
     return flat[:, order].view_as(inputs)
 
 
-KINDS: Final = MappingProxyType({"noise": noise, "permuted": permuted})
+def fashion(inputs: Tensor) -> Tensor:
+    """As many test images of Fashion-MNIST, their black the least number of `inputs` and their white the largest.
+
+    Raises `ProtocolError` for inputs of another shape, `DataError` where the images cannot be had.
+    """
+    if inputs.shape[1:] != (1, 28, 28):
+        raise ProtocolError(f"Fashion-MNIST is images [n, 1, 28, 28], which inputs {list(inputs.shape)} are not")
+    least, largest = float(inputs.min()), float(inputs.max())
+    return least + (largest - least) * clothes()[: len(inputs)].to(inputs.dtype)
+
+
+KINDS: Final = MappingProxyType({"noise": noise, "permuted": permuted, "fashion-mnist": fashion})
 """What can be made of inputs, by name."""
 
 

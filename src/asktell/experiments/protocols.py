@@ -1,6 +1,6 @@
 """Protocols: named experiments, every choice a documented field."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -45,7 +45,7 @@ class Protocol:
     ] = "predict"
     foreign: Annotated[
         tuple[str, ...],
-        "inputs from elsewhere (noise, permuted) that epistemic uncertainty should tell from test items",
+        "inputs from elsewhere (noise, permuted, fashion-mnist) that epistemic uncertainty should tell from test ones",
     ] = ()
 
     @property
@@ -104,6 +104,26 @@ _POSTERIORS: Final = (
     "mc-dropout", "deep-ensemble", "snapshot-ensemble", "diverse-ensemble", "split-head", "stochastic-ensemble",
     "bayes-by-backprop", "laplace", "bagging", "random-forest", "gradient-boosting",
 )  # fmt: skip
+
+_EVERY: Final = (
+    "random", "least-confident", "margin", "entropy", "mc-variation-ratio", "mean-std", "vote-entropy", "max-kl",
+    "bald", "batchbald", "power-bald", "epig", "badge", "kmeans-margin", "core-set", "core-set-robust", "typiclust",
+    "probcover", "facility-location", "suggestive-annotation", "cal", "bait", "egl", "egl-full", "loss-prediction",
+    "vaal", "discriminative", "label-dispersion", "ceal", "svp",
+)  # fmt: skip
+"""All strategies there are; a test compares."""
+
+_COMPARISON: Final = Protocol(
+    name="comparison-digits",
+    summary="all strategies, 20 labels a round: the digits",
+    dataset="digits",
+    network="digits-mlp",
+    training=Training(epochs=40, batch=64, samples_per_epoch=640),
+    batch=20,
+    rounds=8,
+    strategies=_EVERY,
+    draws=50,
+)
 
 _SEED: Final = Protocol(
     name="mnist-seed",
@@ -178,6 +198,27 @@ def _small(whole: Protocol, training: Training, rounds: int, **choices: Any) -> 
     return replace(small, training=training, rounds=rounds, **choices)
 
 
+def _bald_and_random(posteriors: Iterable[str]) -> tuple[str, ...]:
+    """By each of them; at random by MC dropout is `random`, which others are compared with."""
+    names = (f"{posterior}+{by}" for posterior in posteriors for by in ("bald", "random"))
+    return tuple("random" if name == "mc-dropout+random" else name for name in names)
+
+
+_POSTERIORS_ON_MNIST: Final = Protocol(
+    name="posteriors-mnist",
+    summary="10,000 images of MNIST with every posterior, 20 labels a round; forest and boosting see pixels",
+    dataset="mnist",
+    network="dbal-cnn",
+    training=Training(epochs=15, batch=32, samples_per_epoch=320),
+    batch=20,
+    rounds=9,
+    strategies=_bald_and_random(name for name in _POSTERIORS if name != "bayes-by-backprop"),
+    seeds=(0, 1),
+    pool_size=10_000,
+    draws=50,
+    foreign=("fashion-mnist", "noise", "permuted"),
+)
+
 _ALL: Final = (
     Protocol(
         name="demo",
@@ -213,19 +254,52 @@ _ALL: Final = (
         ),
         foreign=("noise", "permuted"),
     ),
+    _POSTERIORS_ON_MNIST,
+    replace(
+        _POSTERIORS_ON_MNIST,
+        name="posteriors-mnist-mlp",
+        summary="the same with two hidden layers of 400, for the posterior that draws all weights: Bayes by backprop",
+        network="mnist-mlp",  # of the convolutional one a draw is a whole pass over the pool: half an hour a cell
+        strategies=_bald_and_random(("mc-dropout", "bayes-by-backprop")),
+    ),
+    _COMPARISON,
+    replace(
+        _COMPARISON,
+        name="comparison-repeated-digits",
+        summary="all strategies, 20 labels a round: the digits five times over with a little noise",
+        copies=5,
+        noise=0.05,
+    ),
+    replace(
+        _COMPARISON,
+        name="comparison-letter",
+        summary="all strategies, 20 labels a round: 15,000 capitals, 16 measurements each, 26 classes",
+        dataset="letter",
+        network="letter-mlp",
+        seeds=(0, 1, 2),
+        normalise=(0.395, 0.194),
+    ),
+    replace(
+        _COMPARISON,
+        name="comparison-mnist",
+        summary="all strategies, 20 labels a round: 10,000 images of MNIST as features of EfficientNet-Lite0",
+        dataset="mnist-efficientnet",
+        network="efficientnet-head",
+        seeds=(0, 1, 2),
+    ),
     Protocol(
-        name="posteriors-mnist",
-        summary="10,000 images of MNIST with every posterior, 20 labels a round; forest and boosting see pixels",
+        name="learned-mnist",
+        summary="strategies that train a network to ask by: whether it learns, on 10,000 images of MNIST",
         dataset="mnist",
         network="dbal-cnn",
-        training=Training(epochs=15, batch=32, samples_per_epoch=320),
-        batch=20,
-        rounds=9,
-        strategies=tuple(f"{name}+{by}" for name in _POSTERIORS for by in ("bald", "random")),
+        training=Training(epochs=30, batch=32, samples_per_epoch=640),
+        batch=50,
+        rounds=5,
+        strategies=("random", "loss-prediction", "vaal", "discriminative"),
         seeds=(0, 1),
         pool_size=10_000,
-        draws=50,
-        foreign=("noise", "permuted"),
+        n_validation=500,
+        draws=20,
     ),
     _SEED,
     _small(_SEED, Training(epochs=75, batch=256), rounds=6),

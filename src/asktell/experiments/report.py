@@ -12,18 +12,23 @@ from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from asktell.errors import DataError
 from asktell.experiments import curves
-from asktell.experiments.curves import Key, RecordedCell, Results
+from asktell.experiments.comparison import compare
+from asktell.experiments.curves import Curve, Key, RecordedCell, Results
 from asktell.experiments.figures.curves import learning_curves
+from asktell.experiments.figures.matrix import pairwise
 from asktell.experiments.figures.saving import rendered, write
 from asktell.experiments.statistics import TARGETS, Estimate
-from asktell.experiments.summary import ProtocolSummary, as_json, summarise
+from asktell.experiments.summary import REFERENCE, ProtocolSummary, as_json, summarise
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+LEGIBLE: Final = 11
+"""Curves that one panel can show."""
 
 
 @dataclass(frozen=True)
@@ -41,39 +46,58 @@ class Report:
 def write_report(folder: Path, *, command: str) -> Report:
     """Write summary.json, curves.png and report.html into `folder` from the results there.
 
+    With several protocols also comparison.png, every strategy against every other.
+
     `command` is shown as what made the results. Raises `DataError` where nothing has finished, where results are
     damaged, and without matplotlib or Jinja2.
     """
     template = _template()
     results = curves.read(folder)
     summaries = summarise(results)
-    picture = rendered(learning_curves(results.curves))
+    comparison = compare(results)
+    pictures = {"curves.png": rendered(learning_curves([c for s in summaries for c in _drawn(s, results)]))}
+    if comparison is not None:
+        pictures["comparison.png"] = rendered(pairwise(comparison), dpi=150)
     page = template.render(
         command=command,
+        comparison=comparison,
+        matrix=_inline(pictures.get("comparison.png", b"")),
         versions=_versions(),
         sections=[_section(summary, results) for summary in summaries],
         targets=TARGETS,
         missing=results.missing,
         unfinished=results.unfinished,
     )
-    text = json.dumps(as_json(summaries, results), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    written = {"summary.json": (text + "\n").encode(), "curves.png": picture, "report.html": page.encode()}
-    paths = [folder / name for name in written]
-    for path, content in zip(paths, written.values(), strict=True):
-        write(path, content)
-    return Report(summaries, results.missing, results.unfinished, *paths)
+    content = as_json(summaries, results) | ({"comparison": comparison.as_json()} if comparison else {})
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    for name, written in {"summary.json": (text + "\n").encode(), **pictures, "report.html": page.encode()}.items():
+        write(folder / name, written)
+    named = (folder / name for name in ("summary.json", "curves.png", "report.html"))
+    return Report(summaries, results.missing, results.unfinished, *named)
 
 
 def _section(summary: ProtocolSummary, results: Results) -> dict[str, object]:
-    own = [curve for curve in results.curves if curve.protocol == summary.protocol]
-    picture = base64.b64encode(rendered(learning_curves(own), dpi=220)).decode()
+    drawn = _drawn(summary, results)
     return {
         "summary": summary,
-        "picture": picture,
+        "picture": _inline(rendered(learning_curves(drawn), dpi=220)),
+        "left_out": len(summary.strategies) - len(drawn),
         "fields": results.protocols.get(summary.protocol, {}),
         "foreign": sorted({kind for s in summary.strategies for kind in s.auroc}),
+        "told": sorted({name for s in summary.strategies for name in s.told}),
         "phases": sorted({phase for s in summary.strategies for phase in s.seconds}),
     }
+
+
+def _drawn(summary: ProtocolSummary, results: Results) -> list[Curve]:
+    """The curves of a protocol; where they are too many to tell apart, random and those of the largest areas."""
+    order = sorted(summary.strategies, key=lambda s: (s.strategy != REFERENCE, -s.area.mean))
+    names = {s.strategy for s in (order if len(order) <= LEGIBLE else order[:LEGIBLE])}
+    return [curve for curve in results.curves if curve.protocol == summary.protocol and curve.strategy in names]
+
+
+def _inline(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
 
 
 def _template() -> "Template":

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
+from asktell.experiments import soundness
 from asktell.experiments.curves import Curve, Outcome, Results
+from asktell.experiments.soundness import Span
 from asktell.experiments.statistics import (
     TARGETS,
     Crossing,
@@ -43,6 +45,12 @@ class StrategySummary:
     saturated_share: float
     seconds: Mapping[str, float]
     auroc: Mapping[str, Estimate]
+    told: Mapping[str, Span]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What of the model does not work, in words."""
+        return soundness.faults(self.told)
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,7 @@ def _strategy(curve: Curve, random: Curve | None, until: int) -> StrategySummary
         saturated_share=saturated_share(curve.cells),
         seconds=seconds_by_phase(curve.cells),
         auroc={kind: estimate([outcome.auroc[kind] for outcome in last]) for kind in _kinds(last)},
+        told=soundness.spans(curve.cells),
     )
 
 
@@ -208,6 +217,7 @@ def _strategy_json(s: StrategySummary) -> dict[str, object]:
         "fill_share": s.fill_share,
         "saturated_share": s.saturated_share,
         "seconds": dict(s.seconds),
+        **({"told": {name: asdict(span) for name, span in s.told.items()}, "faults": list(s.faults)} if s.told else {}),
         **({"final_auroc": {kind: asdict(e) for kind, e in s.auroc.items()}} if s.auroc else {}),
     }
 

@@ -7,15 +7,21 @@ from asktell.learners.committee import SklearnCommittee
 from asktell.learners.diverse import DiverseEnsemble
 from asktell.learners.ensemble import DeepEnsemble
 from asktell.learners.laplace import LastLayerLaplace
+from asktell.learners.loss_prediction import LossPrediction
 from asktell.learners.protocols import Learner, Restores, Round
+from asktell.learners.proxy import Proxy
+from asktell.learners.pseudo import PseudoLabels
 from asktell.learners.saving import load, save
 from asktell.learners.scaled import TemperatureScaled
 from asktell.learners.single import SingleNetwork
 from asktell.learners.snapshot import SnapshotEnsemble
 from asktell.learners.split_head import SplitHead
 from asktell.learners.stochastic import StochasticEnsemble
+from asktell.learners.trajectory import Trajectories
+from asktell.learners.vaal import VAAL
 
 __all__ = [
+    "VAAL",
     "BayesByBackprop",
     "BestOnValidation",
     "Bootstrap",
@@ -23,6 +29,9 @@ __all__ = [
     "DiverseEnsemble",
     "LastLayerLaplace",
     "Learner",
+    "LossPrediction",
+    "Proxy",
+    "PseudoLabels",
     "Restores",
     "Round",
     "SingleNetwork",
@@ -31,6 +40,7 @@ __all__ = [
     "SplitHead",
     "StochasticEnsemble",
     "TemperatureScaled",
+    "Trajectories",
     "load",
     "save",
 ]

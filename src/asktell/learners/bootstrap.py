@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from asktell.errors import ModelError
 from asktell.learners.ensemble import check_members
-from asktell.learners.protocols import Learner, Restores, Round
+from asktell.learners.protocols import KeepsNetworks, Learner, Restores, Round
 from asktell.learners.resampling import Resampled, resampled
 from asktell.posteriors import Mixture, Posterior, pooled
 from asktell.randomness import derive, take_key
@@ -21,7 +22,8 @@ class Bootstrap:
 
     Efron 1979; bagging, Breiman 1996. Gives a `Mixture` of what the learner gives. `stratified` draws within each
     class, so that every member sees every class that has a label, as often as it has labels; without, a member may miss
-    classes. Member i depends on the key and on i alone. A round before that had as many members hands each its own.
+    classes. Member i depends on the key and on i alone. A round before that had as many members hands each its own. A
+    learner that keeps its networks in a `folder`, so that an interrupted fit goes on, has one for each member in it.
 
     `fit` takes one key from the generator; it raises the learner's `ModelError`, naming the member.
 
@@ -66,7 +68,7 @@ class Bootstrap:
             previous=_before(data.previous, self.members, number),
         )
         try:
-            return self.learner.fit(drawn, generator=derive(key, "member", number))
+            return _apart(self.learner, number).fit(drawn, generator=derive(key, "member", number))
         except ModelError as error:
             raise ModelError(f"member {number}: {error}") from error
 
@@ -78,6 +80,14 @@ def part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     {'weight': tensor([1.])}
     """
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+
+
+def _apart(learner: Learner, number: int) -> Learner:
+    """The same, with a folder of its own if it keeps its networks in one: a fit removes what others left there."""
+    if not isinstance(learner, KeepsNetworks) or learner.folder is None:
+        return learner
+    apart: Learner = replace(cast(Any, learner), folder=learner.folder / f"member-{number}")
+    return apart
 
 
 def _before(previous: Posterior | None, members: int, number: int) -> Posterior | None:

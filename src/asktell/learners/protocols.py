@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,7 +14,10 @@ from asktell.rows import Rows
 
 @dataclass(frozen=True)
 class Round:
-    """What there is to learn from: labels are int64 in 0..c-1, row-aligned with `inputs`."""
+    """What there is to learn from: labels are int64 in 0..c-1, row-aligned with `inputs`.
+
+    `batch`: how many of the unlabelled items will be asked of the posterior, if that is known.
+    """
 
     number: int
     classes: tuple[str, ...]
@@ -22,6 +26,7 @@ class Round:
     validation: tuple[Rows, Tensor] | None = None
     unlabelled: Rows | None = None
     previous: Posterior | None = None
+    batch: int | None = None
 
 
 @runtime_checkable
@@ -44,4 +49,14 @@ class Restores(Protocol):
 
     def restore(self, classes: tuple[str, ...], weights: Mapping[str, Tensor]) -> Posterior:
         """The posterior that had these weights. Raises `ModelError` if they do not fit."""
+        ...
+
+
+@runtime_checkable
+class KeepsNetworks(Protocol):
+    """A learner, a dataclass, that keeps networks which are trained until all are."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where to; None keeps nothing."""
         ...

@@ -50,8 +50,7 @@ class EfficientNetLite0:
         if size < 32 or size % 32:
             raise DataError(f"EfficientNet-Lite0 takes images of 32, 64, 96, ... pixels, not {size}")
         self.root, self.size = Path(root), size
-        path = model_file(WEIGHTS, instead="the embedder pixels", cache=cache)
-        self._network = network(torch.load(path, map_location="cpu", weights_only=True))
+        self._network = pretrained(cache)
 
     @property
     def name(self) -> str:
@@ -65,10 +64,21 @@ class EfficientNetLite0:
         for start in range(0, len(values), _BATCH):
             some = values[start : start + _BATCH]
             levels = np.stack([resized(root, value, self.size, "rgb") for value in some])
-            with torch.inference_mode():
-                images = (torch.from_numpy(levels).float() - 127) / 128
-                found[start : start + len(some)] = self._network(images).numpy()
+            found[start : start + len(some)] = features(self._network, levels)
         return found
+
+
+def pretrained(cache: Path | None = None) -> nn.Sequential:
+    """The network as trained on ImageNet. Raises `DataError` where the weights cannot be had."""
+    path = model_file(WEIGHTS, instead="the embedder pixels", cache=cache)
+    return network(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def features(network: nn.Module, levels: np.ndarray) -> Embeddings:
+    """Features [n, 1280] of images that lie in memory, uint8 [n, 3, size, size]."""
+    with torch.inference_mode():
+        found: np.ndarray = network((torch.from_numpy(levels).float() - 127) / 128).numpy()
+    return found
 
 
 def network(weights: Mapping[str, Tensor]) -> nn.Sequential:

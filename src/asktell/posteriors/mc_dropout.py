@@ -1,7 +1,7 @@
 """Monte Carlo dropout with consistent masks."""
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class MCDropout(PointEvidence):
     `head` names the layer whose input is `features`; None is the last nn.Linear. `traced` says whether draws share
     the part before the first dropout (None until known); if they cannot, `UntracedWarning` says so, once.
     `thin=False` multiplies every mask in, rather than leaving out of a draw what its masks drop: the same functions,
-    slower, to compare with.
+    slower, to compare with. `told` is what its training said of itself, by name.
 
     Log-probabilities come in the module's dtype, on the CPU. Raises `ModelError` for a network without dropout
     modules, for alpha dropout, and, when draws are first evaluated, for dropout outside of nn.Dropout modules.
@@ -47,8 +47,9 @@ class MCDropout(PointEvidence):
         off: Collection[str] = (),
         head: str | None = None,
         thin: bool = True,
+        told: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(module, batch=batch, head=head)
+        super().__init__(module, batch=batch, head=head, told=told)
         self._off = frozenset(off)
         for name in self._off:
             submodule(self._network.module, name, "off")

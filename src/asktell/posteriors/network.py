@@ -1,7 +1,7 @@
 """A finished network: the posterior's own copy of a module, in eval mode, run in fixed batches."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -71,8 +71,21 @@ class PointEvidence:
 
     offers: frozenset[str] = frozenset({"log_probs", "point_log_probs", "features"})
 
-    def __init__(self, module: nn.Module, *, batch: int = 256, head: str | None = None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        batch: int = 256,
+        head: str | None = None,
+        told: Mapping[str, float] | None = None,
+    ) -> None:
         self._network = Network(module, batch=batch, head=head)
+        self._told = dict(told or {})
+
+    @property
+    def told(self) -> Mapping[str, float]:
+        """What its training said of itself, by name; empty if nothing."""
+        return dict(self._told)
 
     @property
     def batch(self) -> int:

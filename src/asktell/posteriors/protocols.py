@@ -1,5 +1,6 @@
 """What a posterior is: something finished that fixes k functions and evaluates the same k on every item."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -68,4 +69,24 @@ class OffersUtility(Protocol):
 
     def utility(self, inputs: Rows) -> Scores:
         """A number per row, higher = ask sooner; what a row gets depends on no other row."""
+        ...
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A posterior that says how its training went."""
+
+    @property
+    def told(self) -> Mapping[str, float]:
+        """Numbers by name, such as train_accuracy; the same whenever the same training is repeated."""
+        ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A posterior that says how long the parts of its training took."""
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds by name, such as "fit proxy"; unlike what is told, never the same twice."""
         ...

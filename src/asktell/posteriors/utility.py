@@ -1,13 +1,15 @@
-"""Posteriors of one network that say themselves how much a label would move all its weights."""
+"""Posteriors that also say themselves how much an item's label is worth."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from asktell.arrays import Features, PointLogProbs, Scores
 from asktell.errors import EvidenceError
-from asktell.posteriors.protocols import Draws, OffersFeatures, OffersPoint, Posterior
+from asktell.posteriors.protocols import Draws, OffersFeatures, OffersPoint, Posterior, Tells
 from asktell.posteriors.weights import HasWeights
 from asktell.rows import Rows
 
@@ -21,56 +23,108 @@ class NetworkPosterior(Posterior, OffersPoint, OffersFeatures, HasWeights, Proto
         ...
 
 
-class GradientUtility:
-    """A posterior of one network that also offers, as `utility`, the expected length of its whole gradient.
+class WithUtility:
+    """A posterior that also offers, as `utility`, what `score` gives; in everything else it is the one it goes round.
 
-    Settles, Craven & Ray 2007. In everything else it is the posterior that it goes round. `utility` takes a backward
-    pass for every item and class; without `bias`, parameters whose name ends in "bias" are left out. Raises
-    `EvidenceError` for a posterior that is not one network.
-
-    >>> from asktell.posteriors import Deterministic
-    >>> sorted(GradientUtility(Deterministic(torch.nn.Linear(2, 3))).offers)
-    ['features', 'log_probs', 'point_log_probs', 'utility']
+    `score` takes rows and gives a number per row, higher = ask sooner; what a row gets may depend on no other row.
+    `told` is added to what the posterior tells of its training. `with_utility` makes it.
     """
 
-    def __init__(self, posterior: Posterior, *, bias: bool = True) -> None:
-        if not isinstance(posterior, NetworkPosterior):
-            raise EvidenceError(
-                f"the gradient in all weights needs a posterior of one network, such as SingleNetwork gives; "
-                f"{type(posterior).__name__} is none"
-            )
-        self._posterior, self._bias = posterior, bias
+    def __init__(
+        self, posterior: Posterior, score: Callable[[Rows], Scores], *, told: Mapping[str, float] | None = None
+    ) -> None:
+        self._posterior: Any = posterior  # what it offers besides a posterior's own stands in `offers`
+        self._score = score
+        self._told = dict(told or {})
 
     @property
     def offers(self) -> frozenset[str]:
         """What the posterior offers, and `utility`."""
-        return self._posterior.offers | {"utility"}
+        offers: frozenset[str] = self._posterior.offers
+        return offers | {"utility"}
+
+    @property
+    def told(self) -> Mapping[str, float]:
+        """What the posterior tells, and what was added."""
+        return told_by(self._posterior) | self._told
 
     @property
     def distinct(self) -> int | None:
         """That of the posterior."""
-        return self._posterior.distinct
+        distinct: int | None = self._posterior.distinct
+        return distinct
 
     def draw(self, k: int, *, generator: torch.Generator) -> Draws:
         """The posterior's draws."""
-        return self._posterior.draw(k, generator=generator)
+        draws: Draws = self._posterior.draw(k, generator=generator)
+        return draws
 
     def predict(self, inputs: Rows) -> PointLogProbs:
         """The posterior's predictions."""
-        return self._posterior.predict(inputs)
+        found: PointLogProbs = self._posterior.predict(inputs)
+        return found
 
     def point_log_probs(self, inputs: Rows) -> PointLogProbs:
         """Those of the posterior."""
-        return self._posterior.point_log_probs(inputs)
+        found: PointLogProbs = self._posterior.point_log_probs(inputs)
+        return found
 
     def features(self, inputs: Rows) -> Features:
         """Those of the posterior."""
-        return self._posterior.features(inputs)
+        found: Features = self._posterior.features(inputs)
+        return found
 
     def utility(self, inputs: Rows) -> Scores:
-        """The expected gradient length of every row."""
-        return self._posterior.expected_gradient_length(inputs, bias=self._bias)
+        """What a label of each row is worth."""
+        return self._score(inputs)
+
+
+class NetworkWithUtility(WithUtility):
+    """The same round a posterior that is made of weights."""
 
     def weights(self) -> dict[str, Tensor]:
         """Those of the posterior."""
-        return self._posterior.weights()
+        weights: dict[str, Tensor] = self._posterior.weights()
+        return weights
+
+
+def with_utility(
+    posterior: Posterior, score: Callable[[Rows], Scores], *, told: Mapping[str, float] | None = None
+) -> WithUtility:
+    """`WithUtility`; one that has weights if the posterior has.
+
+    >>> from asktell.posteriors import Deterministic
+    >>> posterior = with_utility(Deterministic(torch.nn.Linear(2, 3)), lambda rows: torch.zeros(len(rows)))
+    >>> sorted(posterior.offers)
+    ['features', 'log_probs', 'point_log_probs', 'utility']
+    """
+    kind = NetworkWithUtility if isinstance(posterior, HasWeights) else WithUtility
+    return kind(posterior, score, told=told)
+
+
+def told_by(posterior: Posterior) -> dict[str, float]:
+    """What a posterior tells of its training; nothing if it is one that does not.
+
+    >>> from asktell.posteriors import Deterministic
+    >>> told_by(Deterministic(torch.nn.Linear(2, 3), told={"train_accuracy": 1.0}))
+    {'train_accuracy': 1.0}
+    """
+    return dict(posterior.told) if isinstance(posterior, Tells) else {}
+
+
+def gradient_utility(posterior: Posterior, *, bias: bool = True) -> WithUtility:
+    """A posterior of one network whose `utility` is the expected length of its whole gradient.
+
+    Settles, Craven & Ray 2007. `utility` takes a backward pass for every item and class; without `bias`, parameters
+    whose name ends in "bias" are left out. Raises `EvidenceError` for a posterior that is not one network.
+
+    >>> from asktell.posteriors import Deterministic
+    >>> gradient_utility(Deterministic(torch.nn.Linear(2, 3))).utility(torch.zeros(4, 2)).shape
+    torch.Size([4])
+    """
+    if not isinstance(posterior, NetworkPosterior):
+        raise EvidenceError(
+            f"the gradient in all weights needs a posterior of one network, such as SingleNetwork gives; "
+            f"{type(posterior).__name__} is none"
+        )
+    return with_utility(posterior, partial(posterior.expected_gradient_length, bias=bias))

@@ -16,8 +16,9 @@ class Report:
     `saturated_at`: the picks that BatchBALD made before nothing was left to learn; `joint_information` (nats) is
     what the picks by its own rule tell about the model. `passes` over the pool and `rows_read` count reading;
     `evaluations` counts joint gains. `optimal`: the radius of a robust k-center is proven to be the smallest.
-    `radius`: that of the balls that cover rows. `candidates`: only so many rows were looked at. `renormalised`: the
-    evidence was float16 or bfloat16.
+    `radius`: that of the balls that cover rows. `candidates`: only so many rows were looked at.
+    `discriminator_accuracy`: balanced, of held-out rows, of the first network that told labelled from unlabelled rows.
+    `renormalised`: the evidence was float16 or bfloat16.
     """
 
     passes: int | None = None
@@ -29,6 +30,7 @@ class Report:
     optimal: bool | None = None
     radius: float | None = None
     candidates: int | None = None
+    discriminator_accuracy: float | None = None
     renormalised: bool = False
 
     def to_json(self) -> dict[str, object]:

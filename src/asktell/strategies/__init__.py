@@ -1,7 +1,9 @@
 """Strategies: named compositions of scores and selections that say which evidence they need."""
 
 from asktell.strategies.contrasting import CAL
+from asktell.strategies.costs import COSTS, Cost
 from asktell.strategies.covering import CoreSet, CoreSetRobust
+from asktell.strategies.discriminating import Discriminative
 from asktell.strategies.fisher import BAIT
 from asktell.strategies.gradients import EGL, FullGradient
 from asktell.strategies.information import BatchBALD
@@ -20,7 +22,7 @@ from asktell.strategies.ranking import (
     Utility,
     VoteEntropy,
 )
-from asktell.strategies.registry import Recipe, from_json, recipe, recipes, register, to_json
+from asktell.strategies.registry import Recipe, from_json, recipe, recipes, register, strategy_alone, to_json
 from asktell.strategies.representing import FacilityLocation, SuggestiveAnnotation
 from asktell.strategies.sampling import Power, Random, Softmax, Softrank
 from asktell.strategies.spreading import BADGE, KMeansMargin
@@ -31,11 +33,14 @@ __all__ = [
     "BAIT",
     "BALD",
     "CAL",
+    "COSTS",
     "EGL",
     "EPIG",
     "BatchBALD",
     "CoreSet",
     "CoreSetRobust",
+    "Cost",
+    "Discriminative",
     "Entropy",
     "FacilityLocation",
     "FullGradient",
@@ -64,5 +69,6 @@ __all__ = [
     "recipe",
     "recipes",
     "register",
+    "strategy_alone",
     "to_json",
 ]

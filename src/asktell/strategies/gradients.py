@@ -9,7 +9,7 @@ import torch
 from asktell.arrays import Scores
 from asktell.evidence import Evidence
 from asktell.learners import Learner, Round
-from asktell.posteriors import GradientUtility
+from asktell.posteriors import WithUtility, gradient_utility
 from asktell.rows import score
 from asktell.scores.gradient import input_length, residual_length
 from asktell.strategies.ranking import Ranking
@@ -47,6 +47,6 @@ class FullGradient:
         """What the learner offers, and `utility`."""
         return self.learner.offers | {"utility"}
 
-    def fit(self, round: Round, *, generator: torch.Generator) -> GradientUtility:  # noqa: A002
+    def fit(self, round: Round, *, generator: torch.Generator) -> WithUtility:  # noqa: A002
         """Fit on the labelled rows."""
-        return GradientUtility(self.learner.fit(round, generator=generator), bias=self.bias)
+        return gradient_utility(self.learner.fit(round, generator=generator), bias=self.bias)

@@ -5,9 +5,11 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 
 from asktell.errors import ProtocolError
-from asktell.learners import Learner
+from asktell.learners import VAAL, Learner, LossPrediction, Proxy, PseudoLabels, Trajectories
 from asktell.strategies.contrasting import CAL
+from asktell.strategies.costs import Cost
 from asktell.strategies.covering import CoreSet, CoreSetRobust
+from asktell.strategies.discriminating import Discriminative
 from asktell.strategies.fisher import BAIT
 from asktell.strategies.gradients import EGL, FullGradient
 from asktell.strategies.information import BatchBALD
@@ -33,11 +35,15 @@ from asktell.strategies.typical import ProbCover, TypiClust
 
 @dataclass(frozen=True)
 class Recipe:
-    """A registered name: a strategy and, where it needs one, a wrapper that goes round the learner."""
+    """A registered name: a strategy and, where it needs one, a wrapper that goes round the learner.
+
+    `cost` is the class of what it costs beside training the model, a key of `COSTS`; None if nobody has said.
+    """
 
     name: str
     strategy: Strategy
     wrap: Callable[[Learner], Learner] | None = None
+    cost: Cost | None = None
 
 
 _KINDS: dict[str, type] = {
@@ -45,7 +51,7 @@ _KINDS: dict[str, type] = {
     for kind in (
         Random, LeastConfident, Margin, Entropy, MCVariationRatio, MeanStd, VoteEntropy, MaxKL, BALD, EPIG,
         BatchBALD, Power, Softmax, Softrank, BADGE, KMeansMargin,
-        CoreSet, CoreSetRobust, TypiClust, ProbCover, FacilityLocation, SuggestiveAnnotation,
+        CoreSet, CoreSetRobust, TypiClust, ProbCover, FacilityLocation, SuggestiveAnnotation, Discriminative,
         EGL, CAL, BAIT, Utility, Prefilter, Subset,
     )
 }  # fmt: skip
@@ -71,6 +77,24 @@ def recipe(name: str) -> Recipe:
         near = get_close_matches(name, _RECIPES) or sorted(_RECIPES)
         raise ProtocolError(f"there is no strategy called {name}; did you mean {', '.join(near)}?")
     return _RECIPES[name]
+
+
+def strategy_alone(name: str) -> Strategy:
+    """The strategy of a recipe that does not wrap the learner, for whoever fits a model in a way of their own.
+
+    Raises `ProtocolError` for one that does: without its wrapper it would not be what its name says.
+
+    >>> strategy_alone("bald")
+    BALD()
+    """
+    found = recipe(name)
+    if found.wrap is not None:
+        plain = ", ".join(sorted(r.name for r in _RECIPES.values() if r.wrap is None))
+        raise ProtocolError(
+            f"{name} also changes how the model is trained, which works in `asktell experiment` and in Python, but not "
+            f"on a labelling project; choose one of {plain}"
+        )
+    return found.strategy
 
 
 def recipes() -> tuple[Recipe, ...]:
@@ -110,29 +134,35 @@ def _document(value: object) -> object:
 
 
 for _recipe in (
-    Recipe("random", Random()),
-    Recipe("least-confident", LeastConfident()),
-    Recipe("margin", Margin()),
-    Recipe("entropy", Entropy()),
-    Recipe("mc-variation-ratio", MCVariationRatio()),
-    Recipe("mean-std", MeanStd()),
-    Recipe("vote-entropy", VoteEntropy()),
-    Recipe("max-kl", MaxKL()),
-    Recipe("bald", BALD()),
-    Recipe("batchbald", BatchBALD()),
-    Recipe("power-bald", Power(BALD())),
-    Recipe("epig", EPIG()),
-    Recipe("badge", BADGE()),
-    Recipe("kmeans-margin", KMeansMargin()),
-    Recipe("core-set", CoreSet()),
-    Recipe("core-set-robust", CoreSetRobust()),
-    Recipe("typiclust", TypiClust()),
-    Recipe("probcover", ProbCover()),
-    Recipe("facility-location", FacilityLocation()),
-    Recipe("suggestive-annotation", SuggestiveAnnotation()),
-    Recipe("cal", CAL()),
-    Recipe("bait", BAIT()),
-    Recipe("egl", EGL()),
-    Recipe("egl-full", Subset(Utility()), wrap=FullGradient),
+    Recipe("random", Random(), cost="none"),
+    Recipe("least-confident", LeastConfident(), cost="draws"),
+    Recipe("margin", Margin(), cost="draws"),
+    Recipe("entropy", Entropy(), cost="draws"),
+    Recipe("mc-variation-ratio", MCVariationRatio(), cost="draws"),
+    Recipe("mean-std", MeanStd(), cost="draws"),
+    Recipe("vote-entropy", VoteEntropy(), cost="draws"),
+    Recipe("max-kl", MaxKL(), cost="draws"),
+    Recipe("bald", BALD(), cost="draws"),
+    Recipe("batchbald", BatchBALD(), cost="joint"),
+    Recipe("power-bald", Power(BALD()), cost="draws"),
+    Recipe("epig", EPIG(), cost="draws"),
+    Recipe("badge", BADGE(), cost="distances"),
+    Recipe("kmeans-margin", KMeansMargin(), cost="distances"),
+    Recipe("core-set", CoreSet(), cost="distances"),
+    Recipe("core-set-robust", CoreSetRobust(), cost="distances"),
+    Recipe("typiclust", TypiClust(), cost="distances"),
+    Recipe("probcover", ProbCover(), cost="distances"),
+    Recipe("facility-location", FacilityLocation(), cost="distances"),
+    Recipe("suggestive-annotation", SuggestiveAnnotation(), cost="distances"),
+    Recipe("cal", CAL(), cost="distances"),
+    Recipe("bait", BAIT(), cost="gradients"),
+    Recipe("egl", EGL(), cost="pass"),
+    Recipe("egl-full", Subset(Utility()), wrap=FullGradient, cost="gradients"),
+    Recipe("loss-prediction", Subset(Utility(), candidates=10_000), wrap=LossPrediction, cost="training"),
+    Recipe("vaal", Utility(), wrap=VAAL, cost="training"),
+    Recipe("discriminative", Discriminative(), cost="training"),
+    Recipe("label-dispersion", MCVariationRatio(), wrap=Trajectories, cost="draws"),
+    Recipe("ceal", Utility(), wrap=PseudoLabels, cost="training"),
+    Recipe("svp", LeastConfident(), wrap=Proxy, cost="training"),
 ):
     register(_recipe)

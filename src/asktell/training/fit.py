@@ -1,8 +1,10 @@
 """Fitting one module on labelled rows: plain torch, seeded from end to end."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,9 @@ _ADAM_ON_CROSS_ENTROPY = Method()
 Progress = Callable[[int, float], None]
 """Called after each epoch with its number, from 0, and its mean loss."""
 
+Watch = Callable[[Tensor, Tensor], None]
+"""Called in each step with the numbers of its rows, and which of them were predicted right before the update."""
+
 
 def fit(
     module: nn.Module,
@@ -32,12 +37,13 @@ def fit(
     generator: torch.Generator,
     progress: Progress | None = None,
     method: Method = _ADAM_ON_CROSS_ENTROPY,
+    watch: Watch | None = None,
 ) -> History:
     """Train `module` in place on `inputs` and `labels` (int64 [l], 0..c-1), and leave it in eval mode.
 
     Takes one key from `generator`; the order of the rows and the dropout of training depend on it alone, and the
     global random state stays as it was. The module returns logits or log-probabilities [rows, c]. `method` says what a
-    step does if it is not Adam on cross-entropy.
+    step does if it is not Adam on cross-entropy. `watch` sees what each step's own pass, dropout on, predicts.
 
     Raises `ModelError` without labels, for labels outside of 0..c-1, for `patience` without a validation set, and
     if the loss is no longer finite.
@@ -51,7 +57,7 @@ def fit(
     if training.patience is not None and validation is None:
         raise ModelError("stopping early needs a validation set: pass validation=(inputs, labels), or patience=None")
     key = take_key(generator)
-    run = _Run(module, training, *checked(module, inputs, labels, "labels"), method)
+    run = _Run(module, training, *checked(module, inputs, labels, "labels"), method, watch)
     held_out = None if validation is None else checked(module, *validation, "validation labels")
     try:
         with seeded(derive(key, "dropout")):
@@ -107,6 +113,7 @@ class _Run:
     rows: Rows
     labels: Tensor
     method: Method
+    watch: Watch | None
     optimiser: torch.optim.Optimizer = field(init=False)
     taken: int = 0
 
@@ -119,14 +126,25 @@ class _Run:
         self.module.train()
         parts = batches(len(self.labels), self.training, order)
         samples = sum(map(len, parts))
-        steps = [Step(rows, i, len(parts), samples, len(self.labels)) for i, rows in enumerate(parts)]
-        return math.fsum(self._step(step) * len(step.rows) for step in steps) / samples
+        return (
+            math.fsum(
+                self._step(Step(rows, number, len(parts), samples, len(self.labels), self._done(len(parts))))
+                * len(rows)
+                for number, rows in enumerate(parts)
+            )
+            / samples
+        )
+
+    def _done(self, steps: int) -> float:
+        return self.taken / (steps * self.training.epochs)
 
     def _step(self, step: Step) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.training.lr * self.method.rate(self.taken / (step.steps * self.training.epochs))
+            group["lr"] = self.training.lr * self.method.rate(step.done)
         x = placed(self.rows.take(step.rows), self.module)
-        loss = self.method.loss(self.module, x, self.labels[step.rows].to(x.device), step)
+        y = self.labels[step.rows].to(x.device)
+        with _watched(self.module, y, partial(self.watch, step.rows) if self.watch else None):
+            loss = self.method.loss(self.module, x, y, step)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -194,6 +212,21 @@ def classes_of(module: nn.Module, row: Tensor) -> int:
     module.eval()
     with torch.no_grad(), seeded(derive(0, "classes")):
         return normalised(module(placed(row, module)), 1).shape[1]
+
+
+@contextmanager
+def _watched(module: nn.Module, labels: Tensor, watch: Callable[[Tensor], None] | None) -> Iterator[None]:
+    """Tells `watch` which labels the module's first pass inside predicts."""
+    if watch is None:
+        yield
+        return
+    outputs: list[Tensor] = []
+    handle = module.register_forward_hook(lambda *call: outputs.append(call[-1].detach()))
+    try:
+        yield
+    finally:
+        handle.remove()
+    watch((outputs[0].argmax(-1) == labels).cpu())
 
 
 def _finite(loss: float, epoch: int) -> float:

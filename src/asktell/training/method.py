@@ -19,6 +19,7 @@ class Step:
     """Which rows a step takes (numbers of labelled rows, ascending), and where it stands in its epoch.
 
     `number` of `steps`, from 0; `samples` are the rows of the whole epoch, of which there are `labels` different ones.
+    `done` is the share of all steps of the training, 0..1, that were taken before.
     """
 
     rows: Tensor
@@ -26,6 +27,7 @@ class Step:
     steps: int
     samples: int
     labels: int
+    done: float = 0.0
 
 
 Loss = Callable[[nn.Module, Tensor, Tensor, Step], Tensor]

@@ -82,11 +82,44 @@ def digits_mlp(classes: int = 10, *, hidden: int = 256, dropout: float = 0.5) ->
     return nn.Sequential(nn.Flatten(), *_mlp(64, hidden, classes, dropout))
 
 
+def mnist_mlp(classes: int = 10, *, hidden: int = 400, dropout: float = 0.5) -> nn.Module:
+    """784 - 400 - 400 - classes with ReLU and dropout, for images [n, 1, 28, 28].
+
+    The smallest network of Bayes by backprop, where the weights are random in place of the units: Blundell et al. 2015,
+    section 5.1 (arXiv:1505.05424).
+
+    >>> mnist_mlp()[1]
+    Linear(in_features=784, out_features=400, bias=True)
+    """
+    return nn.Sequential(nn.Flatten(), *_mlp(784, hidden, classes, dropout))
+
+
+def letter_mlp(classes: int = 26, *, hidden: int = 256, dropout: float = 0.3) -> nn.Module:
+    """16 - 256 - 256 - classes with ReLU and dropout, for rows of 16 numbers [n, 16], as of letter. Our own.
+
+    >>> letter_mlp()[0]
+    Linear(in_features=16, out_features=256, bias=True)
+    """
+    return _mlp(16, hidden, classes, dropout)
+
+
+def efficientnet_head(classes: int = 10, *, hidden: int = 256, dropout: float = 0.5) -> nn.Module:
+    """1280 - 256 - classes with ReLU and dropout, for features [n, 1280] of EfficientNet-Lite0. Our own.
+
+    >>> efficientnet_head()[0]
+    Linear(in_features=1280, out_features=256, bias=True)
+    """
+    return nn.Sequential(nn.Linear(1280, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes))
+
+
 NETWORKS: Final[Mapping[str, Callable[[int], nn.Module]]] = MappingProxyType(
     {
         "batchbald-cnn": batchbald_cnn,
         "dbal-cnn": dbal_cnn,
         "digits-mlp": digits_mlp,
+        "efficientnet-head": efficientnet_head,
+        "letter-mlp": letter_mlp,
+        "mnist-mlp": mnist_mlp,
         "two-moons-mlp": two_moons_mlp,
     }
 )

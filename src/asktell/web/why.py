@@ -18,7 +18,11 @@ _SENTENCES = {
     "entropy": "The model is very unsure what it is.",
     "margin": "The model hesitates between two classes.",
     "least-confident": "The model is not at all sure of its best guess.",
+    "mc-variation-ratio": "The models vote for different classes.",
+    "discriminative": "It looks least like what was labelled or asked before.",
     "epig": "Its label would make predictions about other items surer.",
+    "utility": "By the model's own account, its label is worth much.",
+    "subset-utility": "Of some items drawn at random, its label is worth most by the model's own account.",
 }
 
 

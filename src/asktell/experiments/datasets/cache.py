@@ -3,7 +3,7 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +30,22 @@ def write(path: Path, arrays: Arrays, source: str) -> None:
 
 def read(path: Path, sha256: Mapping[str, str]) -> tuple[Arrays, str]:
     """The arrays named in `sha256`, checked against it, and their source. Raises `DataError` if damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays, source = {name: stored[name] for name in sha256}, str(stored["source"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read ({error}); delete it and try again") from error
+    arrays, source = made(path, sha256)
     if wrong := differing(arrays, sha256):
         raise DataError(f"{path} is damaged (wrong sha256 of {', '.join(wrong)}); delete it and try again")
     return arrays, source
+
+
+def made(path: Path, names: Iterable[str]) -> tuple[Arrays, str]:
+    """Arrays that were computed here, and their source; checked by the archive's own checksums only.
+
+    Raises `DataError` if damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in names}, str(stored["source"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete it and try again") from error
 
 
 def differing(arrays: Mapping[str, np.ndarray], sha256: Mapping[str, str]) -> list[str]:
