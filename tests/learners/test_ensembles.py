@@ -181,7 +181,7 @@ def test_one_network_that_diverges_or_has_no_dropout_raises() -> None:
     with pytest.raises(ModelError, match=r"the loss is nan in epoch 0; .* lower lr"):
         SingleNetwork(diverging, SHORT).fit(labelled(), generator=derive(0))
     with pytest.raises(ModelError, match=r"no dropout module, .* use Deterministic"):
-        SingleNetwork(without_dropout, SHORT).fit(labelled(), generator=derive(0))
+        SingleNetwork(without_dropout, Training(epochs=10**9)).fit(labelled(), generator=derive(0))  # before training
 
 
 class LastStep(nn.Linear):
@@ -204,6 +204,9 @@ def test_weights_that_end_as_nan_are_named_too() -> None:
     learner = DeepEnsemble(LastStep, Training(epochs=1, batch=None), members=2)
     with pytest.raises(ModelError, match="member 0: training ended with NaN or infinity in weight"):
         learner.fit(labelled(), generator=derive(0))
+    one = SingleNetwork(lambda classes: nn.Sequential(nn.Dropout(), LastStep(classes)), Training(epochs=1, batch=None))
+    with pytest.raises(ModelError, match=r"training ended with NaN or infinity in 1\.weight"):
+        one.fit(labelled(), generator=derive(0))
 
 
 def test_a_network_of_another_number_of_classes_raises_before_it_is_trained() -> None:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from asktell.errors import EvidenceError, ModelError, ProtocolError
-from asktell.learners.fitting import check_classes
+from asktell.learners.fitting import check_classes, check_finite
 from asktell.learners.protocols import Learner, Round
 from asktell.learners.restoring import blank, filled
 from asktell.posteriors import HasWeights, MCDropout
+from asktell.posteriors.masks import active_dropouts
 from asktell.posteriors.weights import put_weights
 from asktell.randomness import derive, seeded, take_key
 from asktell.training import Forgetting, History, Training, accuracy, fit
@@ -28,7 +29,7 @@ class SingleNetwork:
     handed to `MCDropout`. `told`: `train_accuracy`, dropout off, and what `Forgetting` counted.
 
     `fit` takes one key from the generator; it raises `ModelError` if the network has another number of classes than the
-    round, or cannot take the weights of the round before.
+    round, cannot take the weights of the round before, has no dropout, or ends with NaN among its weights.
 
     >>> from asktell.training import two_moons_mlp
     >>> learner = SingleNetwork(two_moons_mlp, Training(epochs=2))
@@ -57,6 +58,7 @@ class SingleNetwork:
         """Fit on the labelled rows."""
         key = take_key(generator)
         module = self.start(round, key)
+        active_dropouts(module, self.off)
         _, told = self.train(module, round, key)
         return self.posterior(module, told=told)
 
@@ -86,6 +88,7 @@ class SingleNetwork:
             progress=progress,
             watch=forgetting,
         )
+        check_finite(module)
         return history, {"train_accuracy": accuracy(module, data.inputs, data.labels), **forgetting.told}
 
     def posterior(self, module: nn.Module, *, told: Mapping[str, float] | None = None) -> MCDropout:

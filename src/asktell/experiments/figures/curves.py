@@ -32,6 +32,8 @@ _SAID = {"batch": "b =", "draws": "k ="}
 _NOTE = "Hollow markers: what the seed repository stored."
 _TICKS = (30, 50, 70, 80, 90, 95, 97, 98, 99)
 _LEAST_ERROR = 0.1
+INSIDE: Final = 7
+"""Names in a legend that does not hide the curves; a longer one stands beside them."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _legend(axes: "Axes", names: Sequence[str]) -> None:
     legend = axes.legend(
         lines,
         [f"line {number}" for number in range(len(lines))],
-        loc="lower right",
+        **({"loc": "lower right"} if len(names) <= INSIDE else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}),
         framealpha=0.9,
         edgecolor="none",
         handlelength=2.6,
