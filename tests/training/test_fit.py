@@ -245,7 +245,8 @@ def test_settings_that_make_no_sense_raise(settings: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_give_logits_of_as_many_classes_as_asked(name: str) -> None:
-    shape = {"digits-mlp": (2, 64), "two-moons-mlp": (2, 2)}.get(name, (2, 1, 28, 28))
+    rows = {"digits-mlp": (2, 64), "two-moons-mlp": (2, 2), "letter-mlp": (2, 16), "efficientnet-head": (2, 1280)}
+    shape = rows.get(name, (2, 1, 28, 28))
     module = network(name)(7)
     output = module.eval()(torch.randn(shape, generator=derive(0)))
     assert output.shape == (2, 7)
