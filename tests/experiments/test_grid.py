@@ -36,10 +36,17 @@ def cells(out: Path) -> dict[str, list[dict[str, object]]]:
     return found
 
 
+def heeding_interrupts() -> None:
+    """What runs in the background of a shell ignores SIGINT, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(out: Path) -> "subprocess.Popen[bytes]":
     """A run with two jobs that has written at least one round more, and is far from its end."""
     before = sum(map(len, cells(out).values()))
-    process = subprocess.Popen(command(out, 2, MANY), start_new_session=True, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(out, 2, MANY), start_new_session=True, stderr=subprocess.PIPE, preexec_fn=heeding_interrupts
+    )
     deadline = time.monotonic() + 100
     while sum(map(len, cells(out).values())) == before and time.monotonic() < deadline:
         time.sleep(0.05)
