@@ -6,6 +6,7 @@ from asktell.experiments.comparison import Comparison
 from asktell.experiments.figures.style import GREY, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _CELL = 0.33  # inches
@@ -48,9 +49,9 @@ def _is_sure(comparison: Comparison, one: str, other: str) -> bool:
     return comparison.differences[one, other].is_win or comparison.differences[other, one].is_win
 
 
-def _write(axes: object, column: int, row: int, value: float, sure: bool, largest: float) -> None:
+def _write(axes: "Axes", column: int, row: int, value: float, sure: bool, largest: float) -> None:
     colour = "white" if abs(value) > 0.75 * largest else "black" if sure else GREY
-    axes.text(  # type: ignore[attr-defined]
+    axes.text(
         column, row, f"{value:+.1f}", ha="center", va="center", fontsize=5.5, color=colour,
         fontweight="bold" if sure else "normal",
     )  # fmt: skip
