@@ -12,9 +12,8 @@ from torch import Tensor
 from asktell.engine import head
 from asktell.engine.head import Head, SmallImages
 from asktell.errors import ModelError
-from asktell.learners import Learner, SingleNetwork
-from asktell.posteriors import MCDropout, Posterior
-from asktell.posteriors.weights import put_weights
+from asktell.learners import Learner, Restores
+from asktell.posteriors import Posterior
 from asktell.rows import Rows
 
 
@@ -24,15 +23,6 @@ class ReadsItems(Protocol):
 
     def inputs(self, contents: tuple[str, ...]) -> Rows:
         """One row per item. A content is a text, an image's path below its folder, or the number of a row."""
-        ...
-
-
-@runtime_checkable
-class Restores(Protocol):
-    """A learner that can make its posterior again from weights."""
-
-    def restore(self, classes: tuple[str, ...], weights: Mapping[str, Tensor]) -> Posterior:
-        """The posterior that had these weights. Raises `ModelError` if they do not fit."""
         ...
 
 
@@ -73,10 +63,6 @@ def restored(
     learner = own_learner(str(description.get("kind")), classes, settings)
     if isinstance(learner, Restores):
         return learner.restore(classes, weights)
-    if isinstance(learner, SingleNetwork):
-        module = learner.build(len(classes))
-        put_weights(module, weights, "the stored model")
-        return MCDropout(module, batch=learner.batch, off=learner.off, head=learner.head)
     return None
 
 
