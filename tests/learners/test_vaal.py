@@ -12,7 +12,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from asktell.errors import ModelError, ProtocolError, RowError
+from asktell.errors import EvidenceError, ModelError, ProtocolError, RowError
 from asktell.evidence import Evidence, gather
 from asktell.experiments import datasets
 from asktell.learners import VAAL, DeepEnsemble, Learner, Round, SingleNetwork
@@ -296,10 +296,18 @@ def test_it_is_a_recipe() -> None:
 # Bad input
 
 
-@pytest.mark.parametrize("unlabelled", [None, points(0)], ids=["none", "empty"])
-def test_without_unlabelled_items_it_says_so(unlabelled: Tensor | None) -> None:
-    with pytest.raises(ModelError, match="20 labelled and 0 unlabelled ones: pass"):
-        QUICK.fit(first(points(20), unlabelled), generator=derive(0))
+def test_a_round_that_does_not_say_what_is_unlabelled_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"needs both: pass Round\(\.\.\., unlabelled=\.\.\.\)"):
+        QUICK.fit(first(points(20), None), generator=derive(0))
+
+
+def test_when_the_pool_is_used_up_the_learner_alone_is_fitted() -> None:
+    x, data = points(20), first(points(20), points(0))
+    posterior, plain = QUICK.fit(data, generator=derive(0)), QUICK.learner.fit(data, generator=derive(0))
+    torch.testing.assert_close(posterior.predict(as_rows(x)), plain.predict(as_rows(x)), rtol=0, atol=0)
+    assert told_by(posterior) == told_by(plain)
+    with pytest.raises(EvidenceError, match="nothing was unlabelled when vaal was fitted"):
+        posterior.utility(as_rows(x))
 
 
 def test_without_labelled_items_it_says_so() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from asktell.arrays import Scores
-from asktell.errors import ModelError, ProtocolError
+from asktell.errors import EvidenceError, ModelError, ProtocolError
 from asktell.learners.protocols import Learner, Round
 from asktell.posteriors import HasWeights, Posterior, WithUtility, with_utility
 from asktell.randomness import derive, seeded, take_key
@@ -47,10 +47,11 @@ class VAAL:
     ones are held out of this training. `told` says `vae_error_share`, the squared error on the held-out unlabelled
     rows, reconstructed from the latent mean, over that of the mean input; `discriminator_accuracy`, balanced, of the
     held-out rows; and `discriminator_train_accuracy`, of rows that D saw. Of fewer than ten rows none is held out, and
-    what they would have measured is not told.
+    what they would have measured is not told. When the pool is used up, with no unlabelled row left, only `learner` is
+    fitted, and `utility` raises `EvidenceError`.
 
-    Raises `ModelError` for a round without labelled or without unlabelled rows, for rows of another kind, and if the
-    loss is no longer finite; `RowError` for an input that is not.
+    Raises `ModelError` for a round without labelled rows, for one that does not say what is unlabelled, for rows of
+    another kind, and if the loss is no longer finite; `RowError` for an input that is not.
 
     >>> from asktell.learners import SingleNetwork
     >>> from asktell.rows import as_rows
@@ -89,6 +90,8 @@ class VAAL:
         """Fit the learner on the labelled rows, then VAE and discriminator on all."""
         unlabelled = _checked(round)
         posterior = self.learner.fit(round, generator=generator)
+        if not len(unlabelled):
+            return with_utility(posterior, _used_up)
         key = take_key(generator)
         sides = _Side.of("labelled inputs", round.inputs, key), _Side.of("unlabelled inputs", unlabelled, key)
         game = _Game(self, sides[0], sides[1], _device(posterior), key)
@@ -246,15 +249,14 @@ def _step(optimiser: torch.optim.Optimizer, loss: Tensor, number: int) -> None:
 
 
 def _checked(data: Round) -> Rows:
-    """The unlabelled rows; raises unless there is one, and a labelled one of the same kind."""
+    """The unlabelled rows; raises unless the round has them and a labelled one, of a kind that it can reconstruct."""
     unlabelled = data.unlabelled
-    if unlabelled is None or not len(unlabelled) or not len(data.inputs):
-        raise ModelError(
-            f"vaal tells labelled from unlabelled items and needs both; the round has {len(data.inputs)} labelled and "
-            f"{0 if unlabelled is None else len(unlabelled)} unlabelled ones: pass Round(..., unlabelled=...)"
-        )
+    if unlabelled is None:
+        raise ModelError("vaal tells labelled from unlabelled items and needs both: pass Round(..., unlabelled=...)")
+    if not len(data.inputs):
+        raise ModelError(f"vaal needs a labelled item; the round has 0 labelled and {len(unlabelled)} unlabelled ones")
     first, other = data.inputs[0:1], unlabelled[0:1]
-    if first.shape != other.shape:
+    if len(unlabelled) and first.shape != other.shape:
         raise ModelError(
             f"labelled rows have shape {list(first.shape[1:])}, unlabelled ones {list(other.shape[1:])}; "
             "take both from one source"
@@ -263,6 +265,12 @@ def _checked(data: Round) -> Rows:
         raise ModelError(f"vaal reconstructs its inputs, which must be floating point or uint8, not {first.dtype}")
     check_shape(tuple(first.shape[1:]))
     return unlabelled
+
+
+def _used_up(rows: Rows) -> Scores:
+    raise EvidenceError(
+        f"nothing was unlabelled when vaal was fitted: it cannot tell which of {len(rows)} items are unlike the labelled"
+    )
 
 
 def _device(posterior: Posterior) -> torch.device:
