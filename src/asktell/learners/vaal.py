@@ -269,7 +269,7 @@ def _checked(data: Round) -> Rows:
 
 def _used_up(rows: Rows) -> Scores:
     raise EvidenceError(
-        f"nothing was unlabelled when vaal was fitted: it cannot tell which of {len(rows)} items are unlike the labelled"
+        f"nothing was unlabelled when vaal was fitted: it cannot say which of {len(rows)} items are unlike the others"
     )
 
 
