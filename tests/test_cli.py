@@ -136,3 +136,10 @@ def test_importing_asktell_loads_no_torch_and_every_name_is_there() -> None:
     code += "print([name for name in asktell.__all__ if not hasattr(asktell, name)])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split("\n")[:2] == ["False", "[]"]
+
+
+def test_what_only_some_need_is_loaded_when_they_need_it() -> None:
+    code = "import sys, asktell.experiments.cell; "
+    code += "print(sorted({'scipy.stats', 'sklearn', 'pandas', 'matplotlib', 'transformers'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"

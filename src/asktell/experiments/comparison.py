@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from statistics import fmean, variance
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from asktell.experiments.curves import Curve, Results
 from asktell.experiments.statistics import Estimate, area, estimate
@@ -99,7 +99,7 @@ def difference(ours: Areas, theirs: Areas) -> Difference:
     half = 0.0
     if total > 0:
         freedom = total**2 / math.fsum(v**2 / (len(one) - 1) for v, one in zip(noise, pairs, strict=True))
-        half = float(student.ppf(0.975, freedom)) * math.sqrt(total) / len(pairs)
+        half = float(stdtrit(freedom, 0.975)) * math.sqrt(total) / len(pairs)
     return Difference(mean, mean - half, mean + half, sum(one > 0 for one in means))
 
 

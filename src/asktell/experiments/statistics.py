@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from asktell.errors import DataError
 from asktell.experiments.curves import RecordedCell
@@ -46,7 +46,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean, seeds = fmean(values), len(values)
     if seeds < INTERVAL_SEEDS or not all(map(math.isfinite, values)):
         return Estimate(mean, min(values), max(values), seeds)
-    half = float(student.ppf(0.975, seeds - 1)) * stdev(values) / math.sqrt(seeds)
+    half = float(stdtrit(seeds - 1, 0.975)) * stdev(values) / math.sqrt(seeds)
     return Estimate(mean, mean - half, mean + half, seeds)
 
 
