@@ -55,7 +55,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from asktell.writing import write_whole
-for number in range(200):
+for number in range(40):
     write_whole(Path(sys.argv[1]), sys.argv[2].encode() * 5000)
 """
 

@@ -73,7 +73,7 @@ def test_killed_at_random_five_times_it_asks_the_same(tmp_path: Path) -> None:
     for jobs in (1, 2, 1, 2, 2):
         killed = subprocess.Popen(command(tmp_path / "killed", jobs), start_new_session=True, stderr=subprocess.PIPE)
         time.sleep(chance.uniform(0.8 * first, most))
-        assert killed.poll() is None
+        assert killed.poll() is None, killed.communicate()
         os.killpg(killed.pid, signal.SIGKILL)
         killed.communicate()
     assert any(cells(tmp_path / "killed").values())
