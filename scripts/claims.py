@@ -47,13 +47,17 @@ class Run:
         if not cells:
             return NOT_RUN
         filled = f"{100 * fill_share(cells):.0f} % of the picks are fill"
-        return f"after {min(picks)} to {max(picks)} picks; {filled}" if picks else "in no round"
+        return f"after {_span(min(picks), max(picks))} picks; {filled}" if picks else "in no round"
 
     def seconds(self, strategy: str, *phases: str) -> str:
         """Seconds of a round, mean over rounds and seeds."""
         cells = self.cells(strategy)
         rounds = [sum(o.seconds.get(phase, 0.0) for phase in phases) for c in cells for o in c.outcomes if o.ids]
         return f"{fmean(rounds):.1f}" if rounds else NOT_RUN
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _percent(found: Estimate, sign: str = "") -> str:
