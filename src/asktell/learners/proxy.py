@@ -97,8 +97,6 @@ def compared(
     proxy: Posterior, target: Posterior, unlabelled: Rows | None, *, generator: torch.Generator
 ) -> dict[str, float]:
     """Rank correlation of their predictive entropies on some unlabelled rows; nothing where it is not defined."""
-    from scipy.stats import spearmanr  # a third of the time that importing asktell.learners would take
-
     if unlabelled is None or len(unlabelled) < 2:
         return {}
     rows = as_rows(unlabelled)
@@ -106,6 +104,8 @@ def compared(
     both = [scores.entropy(posterior.predict(sample)[:, None]) for posterior in (proxy, target)]
     if any(bool((entropies == entropies[0]).all()) for entropies in both):
         return {}
+    from scipy.stats import spearmanr  # here, since all who import asktell.learners would wait for it
+
     return {"proxy_rank_correlation": float(spearmanr(*(entropies.numpy() for entropies in both)).statistic)}
 
 
