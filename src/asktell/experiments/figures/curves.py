@@ -195,7 +195,7 @@ def _legend(axes: "Axes", names: Sequence[str]) -> None:
     legend = axes.legend(
         lines,
         [f"line {number}" for number in range(len(lines))],
-        **({"loc": "lower right"} if len(names) <= INSIDE else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}),
+        **({"loc": "best"} if len(names) <= INSIDE else {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}),
         framealpha=0.9,
         edgecolor="none",
         handlelength=2.6,
