@@ -5,7 +5,7 @@ BIN := .venv/bin
 OUT ?= demo
 JOBS ?= 2
 RUNS := digits repeated-digits mnist-seed mnist-seed-k100 mnist-small-batch-small mnist-batchbald-small \
-	repeated-mnist-small learned-mnist posteriors posteriors-mnist posteriors-mnist-mlp
+	repeated-mnist-small mnist-dbal-small learned-mnist posteriors posteriors-mnist posteriors-mnist-mlp
 COMPARED := digits repeated-digits letter mnist
 FIGURES := two-moons-boundaries bald-terms mnist-curves batch-information bald-vs-batchbald posteriors
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
