@@ -53,29 +53,26 @@ def started(out: Path) -> "subprocess.Popen[bytes]":
     return process
 
 
-def timed(out: Path) -> tuple[float, float]:
-    """Seconds to the first round of a run with one job, and to its end."""
-    begun = time.monotonic()
-    process = subprocess.Popen(command(out, 1), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    while not any(cells(out).values()) and process.poll() is None:
-        time.sleep(0.05)
-    first = time.monotonic() - begun
-    process.communicate(timeout=200)
-    assert process.returncode == 0
-    return first, time.monotonic() - begun
+def kill_after(out: Path, jobs: int, rounds: int, moment: float) -> None:
+    """Start a run, let it record so many rounds more, and kill it a moment later, before it ends."""
+    wanted = sum(map(len, cells(out).values())) + rounds
+    killed = subprocess.Popen(command(out, jobs), start_new_session=True, stderr=subprocess.PIPE)
+    while sum(map(len, cells(out).values())) < wanted and killed.poll() is None:
+        time.sleep(0.02)
+    time.sleep(moment)
+    assert killed.poll() is None, killed.communicate()
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
 
 
 @pytest.mark.slow
 def test_killed_at_random_five_times_it_asks_the_same(tmp_path: Path) -> None:
-    first, duration = timed(tmp_path / "whole")
-    most = first + (duration - first) / 16  # five such parts, some by two jobs, are half of the work
+    begun = time.monotonic()
+    subprocess.run(command(tmp_path / "whole", 1), check=True, capture_output=True, timeout=200)
+    a_round = (time.monotonic() - begun) / sum(map(len, cells(tmp_path / "whole").values()))
     chance = Random(0)
-    for jobs in (1, 2, 1, 2, 2):
-        killed = subprocess.Popen(command(tmp_path / "killed", jobs), start_new_session=True, stderr=subprocess.PIPE)
-        time.sleep(chance.uniform(0.8 * first, most))
-        assert killed.poll() is None, killed.communicate()
-        os.killpg(killed.pid, signal.SIGKILL)
-        killed.communicate()
+    for jobs, rounds in ((1, 1), (2, 0), (1, 2), (2, 1), (2, 1)):
+        kill_after(tmp_path / "killed", jobs, rounds, chance.uniform(0, a_round))
     assert any(cells(tmp_path / "killed").values())
     subprocess.run(command(tmp_path / "killed", 2), check=True, capture_output=True, timeout=200)
     assert cells(tmp_path / "killed") == cells(tmp_path / "whole")
