@@ -124,8 +124,20 @@ def test_docstrings_become_markdown() -> None:
     )
 
 
+METHODS = [page for page in PAGES if page.startswith("methods/") and code(page)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if code(page)])
+@pytest.mark.parametrize("page", METHODS)
+def test_the_code_of_a_method_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in code(page):
+        assert block.language == "python"
+        exec(compile(block.text, page, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if code(page) and page not in METHODS])
 def test_the_code_of_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     for block in blocks(PAGES[page]):
         if block.title is not None:
