@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asktell.cli.tables import NAMED, not_run
 from asktell.project import Project
 from asktell.types import SKIP
 
@@ -143,3 +144,13 @@ def test_what_only_some_need_is_loaded_when_they_need_it() -> None:
     code += "print(sorted({'scipy.stats', 'sklearn', 'pandas', 'matplotlib', 'transformers'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def test_many_cells_that_were_not_run_are_counted() -> None:
+    few = [("toy", "bald", seed) for seed in range(2)]
+    many = [("letter", "bald", seed) for seed in range(NAMED + 1)]
+    assert list(not_run([*few, *many])) == [
+        f"not run yet: {NAMED + 1} cells of letter, which report.html names",
+        "not run yet: toy--bald--0",
+        "not run yet: toy--bald--1",
+    ]

@@ -1,7 +1,9 @@
 """A results folder as tables on the terminal."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import typer
@@ -10,12 +12,15 @@ from rich.table import Column, Table
 
 from asktell.errors import DataError
 from asktell.experiments import curves, datasets
+from asktell.experiments.curves import Key
 from asktell.experiments.report import write_report
 from asktell.experiments.statistics import Estimate
 from asktell.experiments.summary import ProtocolSummary, StrategySummary, summarise
 
 COLUMNS = 6
 """Training-set sizes that fit on a terminal."""
+NAMED = 10
+"""Cells of a protocol that were not run: so many are named one by one."""
 
 
 def print_report(folder: Path) -> None:
@@ -28,13 +33,27 @@ def print_report(folder: Path) -> None:
         if kinds := sorted({kind for strategy in summary.strategies for kind in strategy.auroc}):
             console.print(_uncertainty(summary, kinds))
         console.print(summary.headline + "\n", highlight=False, soft_wrap=True)
-    for protocol, strategy, seed in results.missing:
-        typer.echo(f"not run yet: {protocol}--{strategy}--{seed}")
+    for line in not_run(results.missing):
+        typer.echo(line)
     for cell in results.unfinished:
         typer.echo(f"not finished: {cell.protocol}--{cell.strategy}--{cell.seed}, round {cell.outcomes[-1].round}")
     with Console(stderr=True).status("drawing the curves"):
         written = write_report(folder, command=_commands(folder))
     typer.echo(f"wrote {written.summary}, {written.figure} and {written.page}")
+
+
+def not_run(missing: Sequence[Key]) -> Iterator[str]:
+    """The cells that were planned and have no round yet; many of one protocol are counted, and the page names them.
+
+    >>> list(not_run([("digits", "bald", 0)]))
+    ['not run yet: digits--bald--0']
+    """
+    for protocol, cells in groupby(sorted(missing), key=itemgetter(0)):
+        names = ["--".join(map(str, cell)) for cell in cells]
+        if len(names) > NAMED:
+            yield f"not run yet: {len(names)} cells of {protocol}, which report.html names"
+        else:
+            yield from (f"not run yet: {name}" for name in names)
 
 
 def print_data() -> None:
