@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from asktell.errors import DataError, ProtocolError
 from asktell.experiments import figures
 from asktell.experiments.figures import FIGURES, Computed, Recorded
 from asktell.experiments.figures.curves import (
+    INSIDE,
     SEED_REPOSITORY,
     bald_vs_batchbald,
     learning_curves,
@@ -63,6 +65,16 @@ def test_a_band_from_five_seeds_on(tmp_path: Path) -> None:
     (axes,) = learning_curves([curve(tmp_path, "bald", [RUN] * 5)]).axes
     assert len(axes.get_lines()) == 1
     assert len(axes.collections) == 1
+
+
+def test_of_many_strategies_only_random_shows_its_seeds(tmp_path: Path) -> None:
+    names = ["random", *(f"mine-{number}" for number in range(INSIDE))]
+    narrow = learning_curves([curve(tmp_path, name, [RUN] * 5) for name in names[:INSIDE]])
+    wide = learning_curves([curve(tmp_path, name, [RUN] * 5) for name in names])
+    assert len(narrow.axes[0].collections) == INSIDE
+    (band,) = wide.axes[0].collections
+    assert np.allclose(np.asarray(band.get_facecolor())[0, :3], to_rgb(KNOWN["random"][0]))
+    assert wide.get_figwidth() > narrow.get_figwidth()
 
 
 def test_one_panel_per_protocol_with_names_as_they_are(tmp_path: Path) -> None:

@@ -32,8 +32,9 @@ _SAID = {"batch": "b =", "draws": "k ="}
 _NOTE = "Hollow markers: what the seed repository stored."
 _TICKS = (30, 50, 70, 80, 90, 95, 97, 98, 99)
 _LEAST_ERROR = 0.1
+_TALL = 4.2
 INSIDE: Final = 7
-"""Names in a legend that does not hide the curves; a longer one stands beside them."""
+"""Curves that can show their seeds and names that hide no curve; more are means alone, with the names beside them."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,22 @@ class Panel:
         return f"{self.protocol}\n{', '.join([*said, seeds])}"
 
 
-def learning_curves(curves: Sequence[Curve], *, width: float = COLUMN) -> "Figure":
+def learning_curves(curves: Sequence[Curve], *, width: float | None = None) -> "Figure":
     """Test accuracy against training-set size, one panel per protocol, one below the other.
 
     The line is the mean over seeds; round it a band, the 95 % t-interval, or with fewer than 5 seeds each seed's
-    own curve, thin. Raises `DataError` without curves, and without matplotlib.
+    own curve, thin. With more than seven strategies only random shows that. `width` is in inches: one column of a
+    paper, or both where a panel has so many. Raises `DataError` without curves, and without matplotlib.
     """
     if not curves:
         raise DataError("there is no finished run to draw")
     protocols = sorted({curve.protocol for curve in curves})
     style = styles(sorted({curve.strategy for curve in curves}))
+    wide = width or (PAGE if len(style) > INSIDE else COLUMN)
     with styled():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(width, 0.76 * width * len(protocols)), layout="constrained")
+        figure = Figure(figsize=(wide, 0.76 * min(wide, _TALL) * len(protocols)), layout="constrained")
         grid = figure.subplots(len(protocols), squeeze=False)[:, 0]
         for axes, protocol in zip(grid, protocols, strict=True):
             _panel(axes, [curve for curve in curves if curve.protocol == protocol], style)
@@ -152,33 +155,34 @@ def _overlay(axes: "Axes", strategies: Sequence[str]) -> None:
 def _panel(axes: "Axes", curves: Sequence[Curve], style: Mapping[str, Style]) -> None:
     ordered = sorted(curves, key=lambda curve: (curve.strategy != "random", curve.strategy))
     for place, curve in enumerate(ordered):
-        _draw(axes, curve, style[curve.strategy], place)
+        if len(ordered) <= INSIDE or curve.strategy == "random":
+            _spread(axes, curve, style[curve.strategy])
+        _mean(axes, curve, style[curve.strategy], place)
     axes.grid(axis="y", color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
     axes.margins(x=0.02)
     _legend(axes, [curve.strategy for curve in ordered])
 
 
-def _draw(axes: "Axes", curve: Curve, style: Style, place: int) -> None:
+def _spread(axes: "Axes", curve: Curve, style: Style) -> None:
+    """What the seeds of a strategy say apart from their mean: a band, or the curve of each."""
+    means = accuracy_by_size(curve.cells)
+    if len(curve.cells) >= INTERVAL_SEEDS:
+        low, high = ([100 * getattr(e, end) for e in means.values()] for end in ("low", "high"))
+        axes.fill_between(list(means), low, high, color=style[0], alpha=0.15, linewidth=0)
+    elif len(curve.cells) > 1:
+        for cell in curve.cells:
+            accuracies = [100 * y for y in cell.accuracies.values()]
+            axes.plot(list(cell.accuracies), accuracies, color=style[0], alpha=0.35, linewidth=0.6)
+
+
+def _mean(axes: "Axes", curve: Curve, style: Style, place: int) -> None:
     """One strategy; `place` moves its markers along, so that they do not hide those of the others."""
     colour, marker, line = style
     means = accuracy_by_size(curve.cells)
-    sizes = list(means)
-    step = max(1, len(sizes) // 6)
-    if len(curve.cells) >= INTERVAL_SEEDS:
-        low, high = ([100 * getattr(e, end) for e in means.values()] for end in ("low", "high"))
-        axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-    elif len(curve.cells) > 1:
-        for cell in curve.cells:
-            axes.plot(
-                list(cell.accuracies),
-                [100 * y for y in cell.accuracies.values()],
-                color=colour,
-                alpha=0.35,
-                linewidth=0.6,
-            )
+    step = max(1, len(means) // 6)
     axes.plot(
-        sizes,
+        list(means),
         [100 * e.mean for e in means.values()],
         color=colour,
         linestyle=line,
