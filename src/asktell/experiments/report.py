@@ -18,7 +18,7 @@ from asktell.errors import DataError
 from asktell.experiments import curves
 from asktell.experiments.comparison import compare
 from asktell.experiments.curves import Curve, Key, RecordedCell, Results
-from asktell.experiments.figures.curves import learning_curves
+from asktell.experiments.figures.curves import INSIDE, learning_curves
 from asktell.experiments.figures.matrix import pairwise
 from asktell.experiments.figures.saving import rendered, write
 from asktell.experiments.statistics import TARGETS, Estimate
@@ -82,6 +82,7 @@ def _section(summary: ProtocolSummary, results: Results) -> dict[str, object]:
         "summary": summary,
         "picture": _inline(rendered(learning_curves(drawn), dpi=220)),
         "left_out": len(summary.strategies) - len(drawn),
+        "crowded": len(drawn) > INSIDE,
         "fields": results.protocols.get(summary.protocol, {}),
         "foreign": sorted({kind for s in summary.strategies for kind in s.auroc}),
         "told": sorted({name for s in summary.strategies for name in s.told}),
