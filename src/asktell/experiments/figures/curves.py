@@ -1,6 +1,7 @@
 """Learning curves: test accuracy against training-set size, from recorded cells."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ _SAID = {"batch": "b =", "draws": "k ="}
 _NOTE = "Hollow markers: what the seed repository stored."
 _TICKS = (30, 50, 70, 80, 90, 95, 97, 98, 99)
 _LEAST_ERROR = 0.1
-_TALL = 4.2
+_PANEL_HEIGHT = 0.76 * COLUMN
 INSIDE: Final = 7
 """Curves that can show their seeds and names that hide no curve; more are means alone, with the names beside them."""
 
@@ -58,22 +59,23 @@ class Panel:
         return f"{self.protocol}\n{', '.join([*said, seeds])}"
 
 
-def learning_curves(curves: Sequence[Curve], *, width: float | None = None) -> "Figure":
+def learning_curves(curves: Sequence[Curve]) -> "Figure":
     """Test accuracy against training-set size, one panel per protocol, one below the other.
 
     The line is the mean over seeds; round it a band, the 95 % t-interval, or with fewer than 5 seeds each seed's
-    own curve, thin. With more than seven strategies only random shows that. `width` is in inches: one column of a
-    paper, or both where a panel has so many. Raises `DataError` without curves, and without matplotlib.
+    own curve, thin. With more than seven strategies only random shows that. One column of a paper wide, or both
+    where a panel has so many. Raises `DataError` without curves, and without matplotlib.
     """
     if not curves:
         raise DataError("there is no finished run to draw")
     protocols = sorted({curve.protocol for curve in curves})
     style = styles(sorted({curve.strategy for curve in curves}))
-    wide = width or (PAGE if len(style) > INSIDE else COLUMN)
+    crowded = max(Counter(curve.protocol for curve in curves).values()) > INSIDE
+    width, height = (PAGE, 1.2 * _PANEL_HEIGHT) if crowded else (COLUMN, _PANEL_HEIGHT)
     with styled():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(wide, 0.76 * min(wide, _TALL) * len(protocols)), layout="constrained")
+        figure = Figure(figsize=(width, height * len(protocols)), layout="constrained")
         grid = figure.subplots(len(protocols), squeeze=False)[:, 0]
         for axes, protocol in zip(grid, protocols, strict=True):
             _panel(axes, [curve for curve in curves if curve.protocol == protocol], style)
