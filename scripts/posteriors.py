@@ -1,0 +1,90 @@
+"""What every posterior of a committed run is worth, as a table in Markdown.
+
+    python scripts/posteriors.py results/posteriors deep-ensemble
+
+The area under the curve by strategy; the difference of its mean to that of the posterior named last, paired by seed, in
+points with its 95 % interval (the range of the seeds, where they are fewer than five). Then of the last model, means
+over strategies and seeds: accuracy, negative log-likelihood, calibration error, AUROC by kind of foreign inputs. Last
+the seconds of one fit, mean over rounds.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from asktell.experiments.curves import Curve, Outcome, read
+from asktell.experiments.statistics import Estimate, area, estimate
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The finished curves of one posterior, by strategy."""
+
+    name: str
+    curves: dict[str, Curve]
+
+    def areas(self, *strategies: str) -> dict[int, float]:
+        """The area by seed, mean over the strategies, for the seeds that all have."""
+        found = [{cell.seed: 100 * area(cell) for cell in self.curves[s].cells} for s in strategies or self.curves]
+        return {seed: fmean(one[seed] for one in found) for seed in sorted(set.intersection(*map(set, found)))}
+
+    def at_last(self, value: Callable[[Outcome], float]) -> float:
+        """A value of the last model, mean over strategies and seeds."""
+        return fmean(value(cell.outcomes[-1]) for curve in self.curves.values() for cell in curve.cells)
+
+    def seconds(self) -> float:
+        """Seconds of one fit."""
+        cells = [cell for curve in self.curves.values() for cell in curve.cells]
+        return fmean(outcome.seconds["fit"] for cell in cells for outcome in cell.outcomes)
+
+
+def by_posterior(curves: Sequence[Curve]) -> list[Measured]:
+    """The curves named POSTERIOR+STRATEGY, gathered; the largest mean area first."""
+    found: dict[str, dict[str, Curve]] = {}
+    for curve in curves:
+        posterior, plus, strategy = curve.strategy.rpartition("+")
+        if plus:
+            found.setdefault(posterior, {})[strategy] = curve
+    measured = (Measured(name, strategies) for name, strategies in found.items())
+    return sorted(measured, key=lambda one: -fmean(one.areas().values()))
+
+
+def row(one: Measured, reference: Measured, strategies: Sequence[str], foreign: Sequence[str]) -> list[str]:
+    """The cells of a table's row."""
+    ours, theirs = one.areas(), reference.areas()
+    difference = estimate([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+    return [
+        one.name,
+        *(f"{fmean(one.areas(strategy).values()):.1f}" for strategy in strategies),
+        "" if one is reference else in_points(difference),
+        f"{100 * one.at_last(lambda outcome: outcome.accuracy):.1f}",
+        f"{one.at_last(lambda outcome: outcome.nll):.2f}",
+        f"{one.at_last(lambda outcome: outcome.ece):.2f}",
+        *(f"{one.at_last(lambda outcome, kind=kind: outcome.auroc[kind]):.2f}" for kind in foreign),
+        f"{one.seconds():.1f}",
+    ]
+
+
+def in_points(found: Estimate) -> str:
+    """A signed mean with its interval, or the range of the seeds."""
+    low, high = f"{found.low:+.1f}", f"{found.high:+.1f}"
+    return f"{found.mean:+.1f} " + (f"[{low}, {high}]" if found.is_interval else f"({low} to {high})")
+
+
+def main(folder: str, against: str) -> None:
+    """Print the table."""
+    measured = by_posterior(read(Path(folder)).curves)
+    reference = next(one for one in measured if one.name == against)
+    strategies = sorted({strategy for one in measured for strategy in one.curves})
+    foreign = sorted({kind for one in measured for c in one.curves.values() for kind in c.cells[0].outcomes[-1].auroc})
+    last = max(c.cells[0].outcomes[-1].n_labelled for one in measured for c in one.curves.values())
+    head = ["posterior", *strategies, f"to {against}", f"at {last} labels", "NLL", "ECE", *foreign, "seconds"]
+    rows = [row(one, reference, strategies, foreign) for one in measured]
+    for cells in (head, ["---"] * len(head), *rows):
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
