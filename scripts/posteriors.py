@@ -9,6 +9,7 @@ the seconds of one fit, mean over rounds.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from statistics import fmean
 
 from asktell.experiments.curves import Curve, Outcome, read
 from asktell.experiments.statistics import Estimate, area, estimate
+
+OWN = "mc-dropout"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Measured:
         """A value of the last model, mean over strategies and seeds."""
         return fmean(value(cell.outcomes[-1]) for curve in self.curves.values() for cell in curve.cells)
 
+    def auroc(self, kind: str) -> float:
+        """How well the last model tells test items from foreign inputs."""
+        return self.at_last(lambda outcome: outcome.auroc[kind])
+
     def seconds(self) -> float:
         """Seconds of one fit."""
         cells = [cell for curve in self.curves.values() for cell in curve.cells]
@@ -41,13 +48,18 @@ class Measured:
 
 
 def by_posterior(curves: Sequence[Curve]) -> list[Measured]:
-    """The curves named POSTERIOR+STRATEGY, gathered; the largest mean area first."""
+    """The curves named POSTERIOR+STRATEGY, gathered; the largest mean area first.
+
+    A curve named STRATEGY is that of the protocol's own learner, MC dropout. What only one posterior was asked by is
+    left out.
+    """
     found: dict[str, dict[str, Curve]] = {}
     for curve in curves:
-        posterior, plus, strategy = curve.strategy.rpartition("+")
-        if plus:
-            found.setdefault(posterior, {})[strategy] = curve
-    measured = (Measured(name, strategies) for name, strategies in found.items())
+        posterior, _, strategy = curve.strategy.rpartition("+")
+        found.setdefault(posterior or OWN, {})[strategy] = curve
+    asked = Counter(strategy for strategies in found.values() for strategy in strategies)
+    shared = {name: {s: c for s, c in strategies.items() if asked[s] > 1} for name, strategies in found.items()}
+    measured = (Measured(name, strategies) for name, strategies in shared.items())
     return sorted(measured, key=lambda one: -fmean(one.areas().values()))
 
 
@@ -62,7 +74,7 @@ def row(one: Measured, reference: Measured, strategies: Sequence[str], foreign: 
         f"{100 * one.at_last(lambda outcome: outcome.accuracy):.1f}",
         f"{one.at_last(lambda outcome: outcome.nll):.2f}",
         f"{one.at_last(lambda outcome: outcome.ece):.2f}",
-        *(f"{one.at_last(lambda outcome, kind=kind: outcome.auroc[kind]):.2f}" for kind in foreign),
+        *(f"{one.auroc(kind):.2f}" for kind in foreign),
         f"{one.seconds():.1f}",
     ]
 
