@@ -32,6 +32,7 @@ def print_report(folder: Path) -> None:
         console.print(_labels(summary))
         if kinds := sorted({kind for strategy in summary.strategies for kind in strategy.auroc}):
             console.print(_uncertainty(summary, kinds))
+            console.print(_cost(summary))
         console.print(summary.headline + "\n", highlight=False, soft_wrap=True)
     for line in not_run(results.missing):
         typer.echo(line)
@@ -80,7 +81,7 @@ def print_data() -> None:
 def _accuracies(summary: ProtocolSummary) -> Table:
     sizes = _few(summary.sizes)
     title = f"{summary.protocol}: test accuracy, %, by labels the model was trained on (mean over seeds)"
-    table = Table("strategy", "seeds", *map(str, sizes), title=title, title_justify="left")
+    table = _table(title, "seeds", *map(str, sizes))
     for strategy in summary.strategies:
         table.add_row(strategy.strategy, str(len(strategy.seeds)), *(_percent(strategy, size) for size in sizes))
     return table
@@ -88,23 +89,31 @@ def _accuracies(summary: ProtocolSummary) -> Table:
 
 def _labels(summary: ProtocolSummary) -> Table:
     targets = [f"{crossing.target} %" for crossing in summary.strategies[0].crossings]
-    table = Table("strategy", *targets, title="labels to an accuracy of", title_justify="left")
+    table = _table("labels to an accuracy of", *targets)
     for strategy in summary.strategies:
         table.add_row(strategy.strategy, *map(str, strategy.crossings))
     return table
 
 
 def _uncertainty(summary: ProtocolSummary, kinds: Sequence[str]) -> Table:
-    """What a posterior knows of its errors, and its cost."""
-    names = ("NLL", "ECE", *(f"AUROC, {kind}" for kind in kinds), "s to fit", "s to score")
-    title = "after the last round; seconds of a whole run"
-    table = Table("strategy", *names, title=title, title_justify="left")
+    """What a posterior knows of its errors."""
+    table = _table("after the last round; AUROC for inputs from elsewhere", "NLL", "ECE", *kinds)
     for s in summary.strategies:
         told = [s.nll, s.ece, *(s.auroc.get(kind) for kind in kinds)]
-        cost = [s.seconds.get(phase, 0.0) for phase in ("fit", "evidence")]
-        numbers = ["-" if value is None else f"{value.mean:.3f}" for value in told]
-        table.add_row(s.strategy, *numbers, *(f"{seconds:.1f}" for seconds in cost))
+        table.add_row(s.strategy, *("-" if value is None else f"{value.mean:.3f}" for value in told))
     return table
+
+
+def _cost(summary: ProtocolSummary) -> Table:
+    table = _table("seconds of a whole run", "to fit", "to score")
+    for s in summary.strategies:
+        table.add_row(s.strategy, *(f"{s.seconds.get(phase, 0.0):.1f}" for phase in ("fit", "evidence")))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A row a strategy, whose name is never cut."""
+    return Table(Column("strategy", no_wrap=True), *columns, title=title, title_justify="left")
 
 
 def _percent(strategy: StrategySummary, size: int) -> str:
