@@ -9,6 +9,7 @@ the first model that was good enough began to train: a model learns nine of ten 
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,24 +57,32 @@ def figure(cells: Sequence[RecordedCell]) -> "Figure":
 
 def section(name: str, cells: Sequence[RecordedCell]) -> str:
     """The two tables of one data set."""
-    by_strategy = {strategy: [c for c in cells if c.strategy == strategy] for strategy in ("power-bald", "random")}
+    names = sorted({cell.strategy for cell in cells})
+    by_strategy = {strategy: [c for c in cells if c.strategy == strategy] for strategy in names}
     return "\n".join([f"## {name}\n", *_labels(by_strategy), "", *_accuracies(by_strategy), ""])
 
 
 def _labels(by_strategy: Mapping[str, Sequence[RecordedCell]]) -> Iterator[str]:
-    yield "| labels to | " + " | ".join(f"{target} %" for target in TARGETS) + " |"
+    yield _row(["labels to", *(f"{target} %" for target in TARGETS)])
     yield "|---" * (len(TARGETS) + 1) + "|"
     for strategy, cells in by_strategy.items():
-        yield f"| {strategy} | " + " | ".join(str(crossing(cells, target)) for target in TARGETS) + " |"
+        yield _row([strategy, *(str(crossing(cells, target)) for target in TARGETS)])
 
 
 def _accuracies(by_strategy: Mapping[str, Sequence[RecordedCell]]) -> Iterator[str]:
-    ours, theirs = ([_on_grid(cell) for cell in cells] for cells in by_strategy.values())
-    columns = accuracy_by_size(ours), accuracy_by_size(theirs), difference_by_size(ours, theirs)
-    yield "| held-out accuracy, % | " + " | ".join(by_strategy) + " | difference |"
-    yield "|---|---|---|---|"
-    for n in sorted(columns[2]):
-        yield f"| {n} labels | {_percent(columns[0][n])} | {_percent(columns[1][n])} | {_percent(columns[2][n], '+')} |"
+    curves = {name: [_on_grid(cell) for cell in cells] for name, cells in by_strategy.items()}
+    accuracies = [accuracy_by_size(cells) for cells in curves.values()]
+    pairs = list(combinations(curves, 2))
+    differences = [difference_by_size(curves[one], curves[other]) for one, other in pairs]
+    head = ["held-out accuracy, %", *curves, *(f"{one} - {other}" for one, other in pairs)]
+    yield _row(head)
+    yield "|---" * len(head) + "|"
+    for n in sorted(set.intersection(*map(set, accuracies))):
+        yield _row([f"{n} labels", *(_percent(a[n]) for a in accuracies), *(_percent(d[n], "+") for d in differences)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _percent(found: Estimate, sign: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A simulated annotator who answers over HTTP: the project's default strategy against random questions.
+"""A simulated annotator who answers over HTTP: asked by two strategies, and at random.
 
     python scripts/annotator.py results/annotator
 
@@ -30,7 +30,7 @@ from asktell.project import Project
 from asktell.writing import write_whole
 
 SEEDS = range(5)
-STRATEGIES = ("power-bald", "random")
+STRATEGIES = ("power-bald", "kmeans-margin", "random")
 PATIENCE = 600.0
 ASKTELL = (sys.executable, "-m", "asktell.cli")
 
