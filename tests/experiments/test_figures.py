@@ -21,7 +21,8 @@ from asktell.experiments.figures.curves import (
     panels,
 )
 from asktell.experiments.figures.saving import check_target, rendered, save
-from asktell.experiments.figures.style import KNOWN, styles
+from asktell.experiments.figures.style import KNOWN, LINES, POSTERIORS, styles
+from asktell.experiments.posteriors import LEARNERS
 from asktell.experiments.protocols import PROTOCOLS
 
 from .results import curve, rows, write
@@ -49,6 +50,15 @@ def test_known_strategies_look_different_and_always_the_same() -> None:
     assert {name: chosen[name] for name in KNOWN} == KNOWN
     assert len(set(chosen.values())) == len(chosen)
     assert styles(["größe"]) == styles(["größe"])
+
+
+def test_a_posterior_has_one_colour_and_marker_whatever_it_is_asked_by() -> None:
+    names = [f"{posterior}+{by}" for posterior in LEARNERS for by in LINES]
+    chosen = styles([*KNOWN, *names])
+    assert len(set(chosen.values())) == len(KNOWN) + len(names)
+    for posterior in LEARNERS:
+        looks = {by: chosen[f"{posterior}+{by}"] for by in LINES}
+        assert looks == {by: (*POSTERIORS[posterior], line) for by, line in LINES.items()}
 
 
 def test_the_lines_are_the_means(tmp_path: Path) -> None:

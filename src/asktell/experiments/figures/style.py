@@ -58,6 +58,22 @@ KNOWN: dict[str, Style] = {
     "ceal": (_RED, "*", ":"),
     "svp": (_RED, "h", "--"),
 }
+POSTERIORS: dict[str, tuple[str, str]] = {
+    "mc-dropout": (_BLACK, "o"),
+    "deep-ensemble": (_BLUE, "s"),
+    "snapshot-ensemble": (_ORANGE, "v"),
+    "diverse-ensemble": (_GREEN, "s"),
+    "split-head": (_RED, "^"),
+    "stochastic-ensemble": (_PINK, "P"),
+    "bayes-by-backprop": (_SKY, "X"),
+    "laplace": (_SKY, "<"),
+    "bagging": (_GREEN, "d"),
+    "random-forest": (_ORANGE, "<"),
+    "gradient-boosting": (_RED, "p"),
+}
+"""Colour and marker of a posterior, whatever it is asked by."""
+LINES: dict[str, str] = {"bald": "-", "random": "--", "entropy": ":", "mc-variation-ratio": "-."}
+"""How a posterior's curve is drawn that was asked by these."""
 _OTHERS: tuple[Style, ...] = tuple(
     (colour, marker, line)
     for line, marker, colour in product(
@@ -87,12 +103,20 @@ def styles(strategies: Sequence[str]) -> dict[str, Style]:
     >>> styles(["bald"])["bald"] == styles(["random", "bald"])["bald"]
     True
     """
-    chosen = {name: KNOWN[name] for name in strategies if name in KNOWN}
-    for name in sorted(set(strategies) - set(KNOWN)):
+    chosen = {name: style for name in strategies if (style := _known(name)) is not None}
+    for name in sorted(set(strategies) - set(chosen)):
         start = int(hashlib.sha256(name.encode()).hexdigest(), 16)
         turns = (_OTHERS[(start + step) % len(_OTHERS)] for step in range(len(_OTHERS)))
         chosen[name] = next((style for style in turns if style not in chosen.values()), _OTHERS[0])
     return chosen
+
+
+def _known(name: str) -> Style | None:
+    """The style of a known strategy, also of one by a known posterior: POSTERIOR+STRATEGY."""
+    posterior, _, strategy = name.rpartition("+")
+    if posterior in POSTERIORS and strategy in LINES:
+        return *POSTERIORS[posterior], LINES[strategy]
+    return KNOWN.get(name)
 
 
 def check_matplotlib() -> None:
