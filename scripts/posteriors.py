@@ -5,7 +5,7 @@
 The area under the curve by strategy; the difference of its mean to that of the posterior named last, paired by seed, in
 points with its 95 % interval (the range of the seeds, where they are fewer than five). Then of the last model, means
 over strategies and seeds: accuracy, negative log-likelihood, calibration error, AUROC by kind of foreign inputs. Last
-the seconds of one fit, mean over rounds.
+the seconds of a fit, median over rounds.
 """
 
 import sys
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from asktell.experiments.curves import Curve, Outcome, read
 from asktell.experiments.statistics import Estimate, area, estimate
@@ -42,9 +42,9 @@ class Measured:
         return self.at_last(lambda outcome: outcome.auroc[kind])
 
     def seconds(self) -> float:
-        """Seconds of one fit."""
+        """Seconds of a fit: the median, for a run may share its machine for a while."""
         cells = [cell for curve in self.curves.values() for cell in curve.cells]
-        return fmean(outcome.seconds["fit"] for cell in cells for outcome in cell.outcomes)
+        return median(outcome.seconds["fit"] for cell in cells for outcome in cell.outcomes)
 
 
 def by_posterior(curves: Sequence[Curve]) -> list[Measured]:
