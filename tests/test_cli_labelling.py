@@ -81,6 +81,15 @@ def test_copies_may_be_left_out(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "name"),
+    [([], "kmeans-margin"), (["--learner", "mine:make"], "power"), (["--strategy", "margin"], "margin")],
+)
+def test_a_project_keeps_the_strategy_that_it_was_made_with(run: Run, words: list[str], name: str) -> None:
+    assert run("new", "p", "--features", "digits.npy", "--classes", "x,y", *words)[0] == 0
+    assert json.loads(run("settings", "p", "--json")[1])["strategy"]["name"] == name
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--classes", "x,y"], "give exactly one of --images, --table, --features"),

@@ -18,7 +18,7 @@ from asktell.engine.state import Bulletin, the_only_one
 from asktell.engine.troubles import FIRST_REST, LONGEST_REST, TRIES, Troubles
 from asktell.errors import DataError, ModelError, ProjectError
 from asktell.learners import SingleNetwork
-from asktell.strategies import BALD, Power
+from asktell.strategies import BALD, KMeansMargin, Power
 
 from . import learners
 from .conftest import Make
@@ -204,8 +204,12 @@ def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
 def test_settings_have_defaults(make: Make) -> None:
     project = make(learner=None, source=None)
     assert Settings.of(project) == Settings()
-    assert Settings().strategy == Power(BALD())
+    assert Settings().strategy == KMeansMargin()
     assert (Settings().queue, Settings().retrain_every, Settings().draws) == (20, 10, 20)
+
+
+def test_a_learner_of_ones_own_may_have_no_features_to_ask_by(make: Make) -> None:
+    assert Settings.of(make()).strategy == Power(BALD())
 
 
 def test_only_the_newest_models_are_kept(tmp_path: Path) -> None:

@@ -44,8 +44,10 @@ def browsing(at: str, *, expect: tuple[str, ...] = (), **options: object) -> Ite
         context.on("request", lambda request: asked.append(request.url))
         yield context.new_page()
         browser.close()
-    assert [line for line in said if not any(part in line for part in expect)] == []
-    assert [url for url in asked if not url.startswith((at + "/", "data:", "blob:"))] == []
+    unexpected = [line for line in said if not any(part in line for part in expect)]
+    assert not unexpected, unexpected
+    elsewhere = [url for url in asked if not url.startswith((at + "/", "data:", "blob:"))]
+    assert not elsewhere, elsewhere
 
 
 def sign_in(page: Page, at: str, password: str = PASSWORD) -> None:

@@ -45,8 +45,12 @@ def new(
     budget: Annotated[int | None, typer.Option(min=0, help="How many labels may be bought. Default: no limit.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides what is reserved and all that is random.")] = 0,
     strategy: Annotated[
-        str, typer.Option(help="Which questions to ask once there is a model.", autocompletion=completion.strategies)
-    ] = "power-bald",
+        str | None,
+        typer.Option(
+            help="Which questions to ask once there is a model. Default: kmeans-margin; power-bald with --learner.",
+            autocompletion=completion.strategies,
+        ),
+    ] = None,
     embedder: Annotated[
         Literal["minilm", "tfidf", "efficientnet-lite0", "pixels", "features"] | None,
         typer.Option(help="What turns items into numbers. Default: minilm or tfidf, efficientnet-lite0, features."),
@@ -85,7 +89,7 @@ def new(
     else:
         origin = Origin("features", features or Path(), None, id_column, label_column)
     named = read_classes(classes, classes_file) if classes or classes_file else []
-    told = {"strategy": _strategy(strategy), "embedder": embedder, "learner": learner, "made_by": made_by()}
+    told = {"strategy": _strategy(strategy, learner), "embedder": embedder, "learner": learner, "made_by": made_by()}
     settings = {name: value for name, value in told.items() if value is not None}
     founding.new(
         folder, founding.Founding(origin, named, labels_are, seed, budget, audit, drop_duplicates, settings), as_json
@@ -318,8 +322,9 @@ def merge_classes(
     running.change_classes(folder, lambda project: project.merge_classes(source, into), as_json)
 
 
-def _strategy(name: str) -> dict[str, object]:
+def _strategy(name: str | None, learner: str | None) -> dict[str, object]:
     """As the project keeps it; an unknown name is found when the project is made."""
+    from asktell.engine.settings import default_strategy
     from asktell.strategies import strategy_alone, to_json
 
-    return dict(to_json(strategy_alone(name)))
+    return dict(to_json(default_strategy(learner) if name is None else strategy_alone(name)))

@@ -7,11 +7,16 @@ from asktell.errors import ProjectError
 from asktell.project import Project
 from asktell.strategies import Strategy, from_json, strategy_alone
 
-DEFAULT_STRATEGY = "power-bald"
 
+def default_strategy(learner: str | None) -> Strategy:
+    """What a project asks by if nobody said otherwise: k-means of the margin on features, which our learners have.
 
-def _default_strategy() -> Strategy:
-    return strategy_alone(DEFAULT_STRATEGY)
+    Power-BALD for a learner of the user's own, which may have none.
+
+    >>> default_strategy(None).name, default_strategy("my_models:make").name
+    ('kmeans-margin', 'power')
+    """
+    return strategy_alone("kmeans-margin" if learner is None else "power-bald")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Settings:
     source: Mapping[str, object] = field(default_factory=dict)
     embedder: str | None = None
     learner: str | None = None
-    strategy: Strategy = field(default_factory=_default_strategy)
+    strategy: Strategy = field(default_factory=lambda: default_strategy(None))
     queue: int = 20
     retrain_every: int = 10
     draws: int = 20
@@ -41,11 +46,12 @@ class Settings:
     def of(cls, project: Project) -> "Settings":
         """The project's settings. Raises `ProjectError`, `ProtocolError` for a value that makes no sense."""
         told = project.settings
+        learner = _text(told, "learner")
         return cls(
             source=_mapping(told.get("source")),
             embedder=_text(told, "embedder"),
-            learner=_text(told, "learner"),
-            strategy=_strategy(told.get("strategy")),
+            learner=learner,
+            strategy=_strategy(told.get("strategy"), learner),
             queue=_count(told, "queue", cls.queue),
             retrain_every=_count(told, "retrain_every", cls.retrain_every),
             draws=_count(told, "draws", cls.draws),
@@ -54,9 +60,9 @@ class Settings:
         )
 
 
-def _strategy(told: object) -> Strategy:
+def _strategy(told: object, learner: str | None) -> Strategy:
     if told is None:
-        return _default_strategy()
+        return default_strategy(learner)
     if isinstance(told, str):
         return strategy_alone(told)
     if isinstance(told, Mapping):
