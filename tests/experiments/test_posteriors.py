@@ -22,6 +22,8 @@ from asktell.randomness import derive
 from asktell.strategies import BALD
 from asktell.training import Training
 
+from .results import rows, write
+
 QUICK = replace(
     protocol("two-moons"),
     training=Training(epochs=5, batch=None, lr=1e-2),
@@ -93,13 +95,32 @@ def test_the_report_shows_auroc_and_cost_beside_accuracy(
     capsys.readouterr()
     print_report(tmp_path)
     lines = capsys.readouterr().out.splitlines()
+    heads = [[head.strip() for head in line.split("┃")[1:-1]] for line in lines if "┃ strategy" in line]
     told = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "deep-ensemble+bald" in line]
     cost = summary["deep-ensemble+bald"]["seconds"]
+    assert heads[-2:] == [["strategy", "NLL", "ECE", "noise", "permuted"], ["strategy", "to fit", "to score"]]
     assert told[-2:] == [
         ["deep-ensemble+bald", f"{outcome.nll:.3f}", f"{outcome.ece:.3f}"]
         + [f"{outcome.auroc[kind]:.3f}" for kind in ("noise", "permuted")],
         ["deep-ensemble+bald", *(f"{cost[phase]:.1f}" for phase in ("fit", "evidence"))],
     ]
+
+
+def test_on_a_narrow_terminal_names_are_folded_and_nothing_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"stochastic-ensemble+{by}" for by in ("bald", "mc-variation-ratio")]
+    run = [0.512, 0.634, 0.745, 0.856, 0.867, 0.978]
+    for name in names:
+        write(tmp_path, rows(run, strategy=name, auroc={"fashion-mnist": 0.789}))
+    monkeypatch.setenv("COLUMNS", "70")
+    print_report(tmp_path)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for table, numbers in zip(out.split("┏")[1:], ["51.2 63.4 74.5 85.6 86.7 97.8", "", "0.789", ""], strict=True):
+        told = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "│" in line]
+        assert "".join(cells[0] for cells in told) == "".join(names)
+        assert {*numbers.split()} <= {cell for cells in told for cell in cells}
 
 
 def test_foreign_inputs() -> None:

@@ -81,7 +81,7 @@ def print_data() -> None:
 def _accuracies(summary: ProtocolSummary) -> Table:
     sizes = _few(summary.sizes)
     title = f"{summary.protocol}: test accuracy, %, by labels the model was trained on (mean over seeds)"
-    table = _table(title, "seeds", *map(str, sizes))
+    table = _numbers(title, "seeds", *map(str, sizes))
     for strategy in summary.strategies:
         table.add_row(strategy.strategy, str(len(strategy.seeds)), *(_percent(strategy, size) for size in sizes))
     return table
@@ -89,7 +89,7 @@ def _accuracies(summary: ProtocolSummary) -> Table:
 
 def _labels(summary: ProtocolSummary) -> Table:
     targets = [f"{crossing.target} %" for crossing in summary.strategies[0].crossings]
-    table = _table("labels to an accuracy of", *targets)
+    table = Table(Column("strategy", no_wrap=True), *targets, title="labels to an accuracy of", title_justify="left")
     for strategy in summary.strategies:
         table.add_row(strategy.strategy, *map(str, strategy.crossings))
     return table
@@ -97,7 +97,7 @@ def _labels(summary: ProtocolSummary) -> Table:
 
 def _uncertainty(summary: ProtocolSummary, kinds: Sequence[str]) -> Table:
     """What a posterior knows of its errors."""
-    table = _table("after the last round; AUROC for inputs from elsewhere", "NLL", "ECE", *kinds)
+    table = _numbers("after the last round; AUROC for inputs from elsewhere", "NLL", "ECE", *kinds)
     for s in summary.strategies:
         told = [s.nll, s.ece, *(s.auroc.get(kind) for kind in kinds)]
         table.add_row(s.strategy, *("-" if value is None else f"{value.mean:.3f}" for value in told))
@@ -105,15 +105,16 @@ def _uncertainty(summary: ProtocolSummary, kinds: Sequence[str]) -> Table:
 
 
 def _cost(summary: ProtocolSummary) -> Table:
-    table = _table("seconds of a whole run", "to fit", "to score")
+    table = _numbers("seconds of a whole run", "to fit", "to score")
     for s in summary.strategies:
         table.add_row(s.strategy, *(f"{s.seconds.get(phase, 0.0):.1f}" for phase in ("fit", "evidence")))
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A row a strategy, whose name is never cut."""
-    return Table(Column("strategy", no_wrap=True), *columns, title=title, title_justify="left")
+def _numbers(title: str, *columns: str) -> Table:
+    """A row of numbers a strategy, none of them ever cut; where they leave little room, its name is folded."""
+    numbers = (Column(column, no_wrap=True) for column in columns)
+    return Table(Column("strategy", overflow="fold"), *numbers, title=title, title_justify="left")
 
 
 def _percent(strategy: StrategySummary, size: int) -> str:
