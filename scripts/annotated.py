@@ -8,15 +8,17 @@ the first model that was good enough began to train: a model learns nine of ten 
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from claims import table
+
 from asktell.experiments.curves import Curve, Outcome, RecordedCell
 from asktell.experiments.figures.curves import learning_curves
 from asktell.experiments.figures.saving import save
-from asktell.experiments.statistics import Estimate, accuracy_by_size, crossing, difference_by_size
+from asktell.experiments.statistics import Estimate, accuracy_by_size, crossing, difference_by_size, points
 from asktell.writing import write_whole
 
 if TYPE_CHECKING:
@@ -59,34 +61,29 @@ def section(name: str, cells: Sequence[RecordedCell]) -> str:
     """The two tables of one data set."""
     names = sorted({cell.strategy for cell in cells})
     by_strategy = {strategy: [c for c in cells if c.strategy == strategy] for strategy in names}
-    return "\n".join([f"## {name}\n", *_labels(by_strategy), "", *_accuracies(by_strategy), ""])
+    return "\n".join([f"## {name}\n", _labels(by_strategy), "", _accuracies(by_strategy), ""])
 
 
-def _labels(by_strategy: Mapping[str, Sequence[RecordedCell]]) -> Iterator[str]:
-    yield _row(["labels to", *(f"{target} %" for target in TARGETS)])
-    yield "|---" * (len(TARGETS) + 1) + "|"
-    for strategy, cells in by_strategy.items():
-        yield _row([strategy, *(str(crossing(cells, target)) for target in TARGETS)])
+def _labels(by_strategy: Mapping[str, Sequence[RecordedCell]]) -> str:
+    rows = [[name, *(str(crossing(cells, target)) for target in TARGETS)] for name, cells in by_strategy.items()]
+    return table(["labels to", *(f"{target} %" for target in TARGETS)], rows)
 
 
-def _accuracies(by_strategy: Mapping[str, Sequence[RecordedCell]]) -> Iterator[str]:
+def _accuracies(by_strategy: Mapping[str, Sequence[RecordedCell]]) -> str:
     curves = {name: [_on_grid(cell) for cell in cells] for name, cells in by_strategy.items()}
     accuracies = [accuracy_by_size(cells) for cells in curves.values()]
     pairs = list(combinations(curves, 2))
     differences = [difference_by_size(curves[one], curves[other]) for one, other in pairs]
     head = ["held-out accuracy, %", *curves, *(f"{one} - {other}" for one, other in pairs)]
-    yield _row(head)
-    yield "|---" * len(head) + "|"
-    for n in sorted(set.intersection(*map(set, accuracies))):
-        yield _row([f"{n} labels", *(_percent(a[n]) for a in accuracies), *(_percent(d[n], "+") for d in differences)])
+    rows = [
+        [f"{n} labels", *(_percent(a[n]) for a in accuracies), *(points(d[n]) for d in differences)]
+        for n in sorted(set.intersection(*map(set, accuracies)))
+    ]
+    return table(head, rows)
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _percent(found: Estimate, sign: str = "") -> str:
-    mean, low, high = (f"{100 * value:{sign}.1f}" for value in (found.mean, found.low, found.high))
+def _percent(found: Estimate) -> str:
+    mean, low, high = (f"{100 * value:.1f}" for value in (found.mean, found.low, found.high))
     return f"{mean} [{low}, {high}]"
 
 

@@ -1,6 +1,6 @@
 """What the batches of a committed comparison look like: classes and copies.
 
-    PYTHONPATH=. python scripts/batches.py results/comparison
+    python scripts/batches.py results/comparison
 
 By protocol and strategy, means over rounds and seeds: how many picks of a batch are of its commonest class, and
 how many are further copies of an item that the batch has already (ids NUMBER#COPY, as of repeated pools).

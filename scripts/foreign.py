@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from claims import table
 
 from asktell import derive, uncertainty
 from asktell.experiments import metrics
@@ -54,14 +55,14 @@ def measured(chosen: Protocol, name: str, seed: int) -> Row:
     return {"protocol": chosen.name, "posterior": name, "seed": seed, **found}
 
 
-def table(rows: Sequence[Row]) -> str:
+def aurocs(rows: Sequence[Row]) -> str:
     """AUROC of epistemic / total uncertainty, means over seeds, by posterior; by protocol and kind."""
     columns = list(dict.fromkeys((row["protocol"], kind) for row in rows for kind in row["epistemic"]))
-    lines = [["", *(f"{name}: {kind}" for name, kind in columns)], ["---"] * (len(columns) + 1)]
+    lines = []
     for posterior in dict.fromkeys(row["posterior"] for row in rows):
         found = [row for row in rows if row["posterior"] == posterior]
         lines.append([posterior, *(_cell(found, *column) for column in columns)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table(["", *(f"{name}: {kind}" for name, kind in columns)], lines)
 
 
 def _cell(rows: Sequence[Row], name: str, kind: str) -> str:
@@ -83,16 +84,15 @@ def main(out: str) -> None:
     """All that is not there yet."""
     path = Path(out)
     rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    done = {(row["protocol"], row["posterior"], row["seed"]) for row in rows}
     for chosen in map(protocol, LABELS):
         for name in [name for name in LEARNERS if f"{name}+bald" in chosen.strategies]:
             for seed in SEEDS:
-                if not any(
-                    (row["protocol"], row["posterior"], row["seed"]) == (chosen.name, name, seed) for row in rows
-                ):
+                if (chosen.name, name, seed) not in done:
                     rows.append(measured(chosen, name, seed))
                     write_whole(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
             print(f"{chosen.name}, {name}", file=sys.stderr, flush=True)
-    print(table(rows), lengths(rows), sep="\n\n")
+    print(aurocs(rows), lengths(rows), sep="\n\n")
 
 
 if __name__ == "__main__":

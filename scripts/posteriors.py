@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
+from claims import table
+
 from asktell.experiments.curves import Curve, Outcome, read
-from asktell.experiments.statistics import Estimate, area, estimate
+from asktell.experiments.statistics import area, estimate, points
 
 OWN = "mc-dropout"
 
@@ -30,7 +32,7 @@ class Measured:
 
     def areas(self, *strategies: str) -> dict[int, float]:
         """The area by seed, mean over the strategies, for the seeds that all have."""
-        found = [{cell.seed: 100 * area(cell) for cell in self.curves[s].cells} for s in strategies or self.curves]
+        found = [{cell.seed: area(cell) for cell in self.curves[s].cells} for s in strategies or self.curves]
         return {seed: fmean(one[seed] for one in found) for seed in sorted(set.intersection(*map(set, found)))}
 
     def at_last(self, value: Callable[[Outcome], float]) -> float:
@@ -69,20 +71,14 @@ def row(one: Measured, reference: Measured, strategies: Sequence[str], foreign: 
     difference = estimate([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
     return [
         one.name,
-        *(f"{fmean(one.areas(strategy).values()):.1f}" for strategy in strategies),
-        "" if one is reference else in_points(difference),
+        *(f"{100 * fmean(one.areas(strategy).values()):.1f}" for strategy in strategies),
+        "" if one is reference else points(difference),
         f"{100 * one.at_last(lambda outcome: outcome.accuracy):.1f}",
         f"{one.at_last(lambda outcome: outcome.nll):.2f}",
         f"{one.at_last(lambda outcome: outcome.ece):.2f}",
         *(f"{one.auroc(kind):.2f}" for kind in foreign),
         f"{one.seconds():.1f}",
     ]
-
-
-def in_points(found: Estimate) -> str:
-    """A signed mean with its interval, or the range of the seeds."""
-    low, high = f"{found.low:+.1f}", f"{found.high:+.1f}"
-    return f"{found.mean:+.1f} " + (f"[{low}, {high}]" if found.is_interval else f"({low} to {high})")
 
 
 def main(folder: str, against: str) -> None:
@@ -94,8 +90,7 @@ def main(folder: str, against: str) -> None:
     last = max(c.cells[0].outcomes[-1].n_labelled for one in measured for c in one.curves.values())
     head = ["posterior", *strategies, f"to {against}", f"at {last} labels", "NLL", "ECE", *foreign, "seconds"]
     rows = [row(one, reference, strategies, foreign) for one in measured]
-    for cells in (head, ["---"] * len(head), *rows):
-        print("| " + " | ".join(cells) + " |")
+    print(table(head, rows))
 
 
 if __name__ == "__main__":

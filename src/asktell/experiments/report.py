@@ -21,7 +21,7 @@ from asktell.experiments.curves import Curve, Key, RecordedCell, Results
 from asktell.experiments.figures.curves import INSIDE, learning_curves
 from asktell.experiments.figures.matrix import pairwise
 from asktell.experiments.figures.saving import rendered, write
-from asktell.experiments.statistics import TARGETS, Estimate
+from asktell.experiments.statistics import TARGETS, Estimate, points
 from asktell.experiments.summary import REFERENCE, ProtocolSummary, as_json, summarise
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _template() -> "Template":
         raise DataError("reports need Jinja2: pip install 'asktell[report]'") from None
     text = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "points": _points, "field": _field, "saved": _saved}
+    environment.filters |= {"percent": _percent, "points": points, "field": _field, "saved": _saved}
     return environment.from_string(text)
 
 
@@ -124,18 +124,6 @@ def _percent(estimate: Estimate) -> str:
     return f"{100 * estimate.mean:.1f} " + (
         f"[{low:.1f}, {high:.1f}]" if estimate.is_interval else f"({low:.1f} to {high:.1f})"
     )
-
-
-def _points(estimate: Estimate) -> str:
-    """A difference in percentage points, signed.
-
-    >>> _points(Estimate(0.02, 0.01, 0.03, 1))
-    '+2.0'
-    """
-    mean, low, high = (f"{100 * value:+.1f}" for value in (estimate.mean, estimate.low, estimate.high))
-    if estimate.seeds == 1:
-        return mean
-    return f"{mean} [{low}, {high}]" if estimate.is_interval else f"{mean} ({low} to {high})"
 
 
 def _saved(by_seed: Mapping[int, int | None]) -> str:

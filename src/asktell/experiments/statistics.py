@@ -170,3 +170,15 @@ def plain(number: float) -> str:
     ('80', '82.5')
     """
     return f"{number:.1f}".removesuffix(".0")
+
+
+def points(estimate: Estimate) -> str:
+    """A difference in percentage points, signed, with its interval or range.
+
+    >>> points(Estimate(0.02, 0.01, 0.03, 1))
+    '+2.0'
+    """
+    mean, low, high = (f"{100 * value:+.1f}" for value in (estimate.mean, estimate.low, estimate.high))
+    if estimate.seeds == 1:
+        return mean
+    return f"{mean} [{low}, {high}]" if estimate.is_interval else f"{mean} ({low} to {high})"
